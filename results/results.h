@@ -1,0 +1,155 @@
+// results/results.h: result files, checkpoints, and statistics over results. Knows nothing of the
+// simulator: it stores named arrays by the schema of results/FORMAT.md.
+//
+// A visible .h5 is always complete: HDF5 builds it in memory, and write_file puts the bytes on disk
+// (temporary beside it, fsync, rename, fsync of the folder). Everything the program writes goes
+// through write_file, except the append-only metrics.jsonl.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "sim/base.h"
+#include "sim/rng.h"
+
+namespace cra::results {
+
+// ---- files -----------------------------------------------------------------------------
+
+using Bytes = std::vector<std::byte>;
+
+/// Puts bytes on disk so that `path` is, at any moment and after any crash, the old content or the
+/// new one. \throws Error naming the path and the system's reason; the temporary is removed
+void write_file(const std::string& path, std::span<const std::byte> bytes);
+/// \throws InputError when the file is missing, unreadable or larger than `limit` bytes
+Bytes read_file(const std::string& path, std::size_t limit);
+/// Lower-case hexadecimal SHA-256 (FIPS 180-4).
+std::string sha256(std::span<const std::byte> bytes);
+
+/// Holds `path` for this process until destroyed, so that two runs never share an output.
+/// A lock left by a dead process does not block.
+class Lock {
+ public:
+  /// \throws Error  when another process holds it; the text names the file and the holder's pid
+  explicit Lock(const std::string& path);
+  ~Lock();
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+// ---- checkpoints -----------------------------------------------------------------------
+
+/// One named array of a checkpoint.
+struct Field {
+  std::string name;
+  std::variant<std::vector<double>, std::vector<float>, std::vector<std::int64_t>, std::string>
+      data;
+  bool operator==(const Field&) const = default;
+};
+
+/// A checkpoint on disk: `path` (newest) and `path`.previous. Header: magic, format version,
+/// length, SHA-256; then an HDF5 image with one dataset per field. \throws Error when a number is
+/// not finite (names field and index), or on a failed write
+void write_checkpoint(const std::string& path, const std::vector<Field>& fields);
+/// Loads the newest generation whose digest is right, and says which in `note` when it is not the
+/// newest. Empty when there is no generation at all.
+/// \throws InputError  when generations exist and none is whole (says what is wrong with each)
+std::vector<Field> read_checkpoint(const std::string& path, std::string& note);
+/// Removes both generations, and stale temporaries of `path`.
+void remove_checkpoint(const std::string& path);
+
+// ---- result files ----------------------------------------------------------------------
+
+using Data = std::variant<std::vector<double>, std::vector<float>, std::vector<std::int64_t>,
+                          std::vector<std::int8_t>, std::vector<std::string>>;
+
+/// An array of a group. Dimensions, unit and meaning come from the schema.
+struct Variable {
+  std::string name;
+  Data data;  ///< row-major; one element for a scalar
+};
+/// An axis of a group with its coordinate (numbers or labels); becomes a dimension scale.
+struct Axis {
+  std::string name;
+  Data labels;
+};
+struct GroupData {
+  std::string name;  ///< "eval", without the slash
+  std::vector<Axis> axes;
+  std::vector<Variable> variables;
+};
+/// A whole result file.
+struct RunFile {
+  std::vector<std::pair<std::string, std::string>>
+      attributes;  ///< of the root, beyond the fixed ones
+  std::vector<GroupData> groups;
+
+  const GroupData* group(const std::string& name) const;  ///< nullptr when absent
+};
+/// The variable of a group. \throws InputError when absent or of another type (names both)
+template <class T>
+const std::vector<T>& values(const GroupData& g, const std::string& variable);
+
+/// What the format says of one variable: the single source for the writer, the reader, `cra check`
+/// and the table in FORMAT.md (a test compares them).
+struct VariableSpec {
+  const char* group;
+  const char* name;
+  const char* type;   ///< f8, f4, i8, bool, str
+  const char* dims;   ///< "policy,episode"; "" for a scalar
+  const char* units;  ///< "wu", "1", ...
+  const char* long_name;
+  bool required;
+};
+std::span<const VariableSpec> schema();
+
+/// The file's bytes. Checks everything against the schema: known names, types, lengths, all
+/// required variables. \param compression gzip level 0-9  \throws Error naming the variable
+Bytes encode(const RunFile& run, int compression);
+/// Reads and checks a result file: size bounds, no external storage or links or foreign filters,
+/// schema, checksums. \throws InputError naming file, object, and what is wrong (the first thing)
+RunFile decode(std::span<const std::byte> bytes, const std::string& path);
+RunFile read_run(const std::string& path);
+/// Everything decode() checks plus what the numbers must satisfy: proportions sum to 1 (1e-9), cost
+/// is the sum of its terms, finite costs, summary means equal means of /eval. \throws InputError
+void check_run(const RunFile& run, const std::string& path);
+/// SHA-256 over names, shapes and data of some groups: equal for equal runs whatever the times.
+std::string digest(const RunFile& run, const std::vector<std::string>& groups);
+
+// ---- statistics ------------------------------------------------------------------------
+
+/// Mean and its standard error (sample standard deviation / sqrt n; 0 when n = 1).
+struct Mean {
+  double mean = 0, se = 0;
+};
+Mean mean_of(std::span<const double> x);
+
+/// Paired comparison of a policy with a reference on the same episodes: differences a - b.
+struct Paired {
+  double difference = 0;  ///< mean
+  double se = 0;          ///< standard error of the mean
+  double ci_low = 0;      ///< 95 % percentile bootstrap over episodes
+  double ci_high = 0;
+  double won = 0;  ///< share of episodes with a < b (lower cost)
+};
+/// \param resamples  bootstrap resamples, >= 100; seeded, so the interval is reproducible
+Paired paired(std::span<const double> a, std::span<const double> b, int resamples,
+              std::uint64_t seed);
+
+/// Percentile interval of the relative change mean(a) / mean(b) - 1, by the same bootstrap.
+struct Interval {
+  double value = 0, low = 0, high = 0;
+};
+Interval relative_change(std::span<const double> a, std::span<const double> b, int resamples,
+                         std::uint64_t seed);
+
+}  // namespace cra::results

@@ -1,0 +1,56 @@
+// sim/rng.h: counter-based random numbers. A draw is a pure function of
+// (seed, episode, stream, node, slot), so episodes can be made in any order, on any number of
+// threads, and two policies meet the same exogenous input. Generator: Philox4x32-10
+// (Salmon, Moraes, Dror, Shaw, SC 2011), from the Random123 library.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace cra {
+
+/// The ten-round Philox4x32 bijection, as published: four output words for a counter under a key.
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key);
+
+/// What a stream of draws is for. Streams never overlap. Append only: the numbers are part of
+/// what makes old results reproducible.
+enum class Stream : std::uint8_t {
+  noise = 0,        ///< arrival noise
+  cascade = 1,      ///< platoon starts, places, lengths
+  poisson = 2,      ///< compound Poisson arrivals
+  window = 3,       ///< which window of a trace, and its jitter
+  node_values = 4,  ///< per-node parameters given as a distribution
+  exploration = 5,  ///< policy noise
+  weights = 6,      ///< initial network weights
+  bootstrap = 7,    ///< resampling of episodes
+};
+
+/// Which family of episodes an episode number belongs to; families never share random numbers.
+enum class EpisodeSet : std::uint8_t { training = 0, tuning = 1, evaluation = 2, warmup = 3 };
+
+/// A short sequence of draws at one point (seed, episode, stream, node, slot). Cheap to make.
+class Draws {
+ public:
+  /// \param set, episode  family and number (< 2^56) of the episode
+  /// \param node          < 65536
+  Draws(std::uint64_t seed, EpisodeSet set, std::int64_t episode, Stream stream, int node,
+        std::int64_t slot);
+
+  std::uint32_t bits();                ///< 32 uniform random bits
+  double uniform();                    ///< in (0, 1), 53 bits, never 0 or 1
+  double normal();                     ///< standard normal (Box-Muller)
+  double gamma(double shape);          ///< Gamma(shape, 1), shape > 0 (Marsaglia, Tsang 2000)
+  std::int64_t poisson(double mean);   ///< Poisson(mean), 0 <= mean <= 1e6
+  std::int64_t below(std::int64_t n);  ///< uniform integer in [0, n), n >= 1
+
+ private:
+  std::array<std::uint32_t, 2> key_;
+  std::array<std::uint32_t, 4> counter_;
+  std::array<std::uint32_t, 4> block_{};
+  int left_ = 0;
+  double spare_normal_ = 0;
+  bool has_spare_ = false;
+};
+
+}  // namespace cra
