@@ -10,8 +10,8 @@
 namespace cra {
 
 /// The ten-round Philox4x32 bijection, as published: four output words for a counter under a key.
-std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
-                                        std::array<std::uint32_t, 2> key);
+std::array<std::uint32_t, 4> philox_block(std::array<std::uint32_t, 4> counter,
+                                          std::array<std::uint32_t, 2> key);
 
 /// What a stream of draws is for. Streams never overlap. Append only: the numbers are part of
 /// what makes old results reproducible.

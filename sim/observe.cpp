@@ -1,0 +1,76 @@
+// What a policy sees. The signature takes no Exogenous: the future is out of reach.
+#include <cmath>
+#include <numbers>
+
+#include "sim/sim.h"
+
+namespace cra::sim {
+
+std::vector<std::string> feature_names(const Params& p) {
+  std::vector<std::string> names{"backlog",
+                                 "backlog_root",
+                                 "rate",
+                                 "capacity",
+                                 "arrivals_fast",
+                                 "arrivals_slow",
+                                 "arrivals_last",
+                                 "importance",
+                                 "base_rate",
+                                 "error",
+                                 "marginal_gain",
+                                 "mean_backlog",
+                                 "mean_arrivals_fast",
+                                 "mean_arrivals_slow"};
+  if (p.pool.geometry != Geometry::none)
+    names.insert(names.end(), {"position_cos", "position_sin"});
+  return names;
+}
+
+void observe(const Params& p, const Batch& b, View<float> features) {
+  const std::size_t count = feature_names(p).size();
+  CRA_CHECK(features.rows == b.envs * b.nodes && features.cols == static_cast<std::int64_t>(count),
+            "observe: features are [" + std::to_string(features.rows) + ", " +
+                std::to_string(features.cols) + "], expected [" + std::to_string(b.envs * b.nodes) +
+                ", " + std::to_string(count) + "]");
+  const double fair = p.pool.budget / b.nodes;  // [ru/slot]; needs are of order 1
+  const std::vector<double> base = base_rate(p);
+  const auto& scale = std::get<BacklogError>(p.errors).scale;
+  for (std::int64_t e = 0; e < b.envs; ++e) {
+    double mean_backlog = 0, mean_fast = 0, mean_slow = 0;
+    for (int n = 0; n < b.nodes; ++n) {
+      const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
+      mean_backlog += b.backlog[i] / b.nodes;
+      mean_fast += b.arrivals_fast[i] / b.nodes;
+      mean_slow += b.arrivals_slow[i] / b.nodes;
+    }
+    for (int n = 0; n < b.nodes; ++n) {
+      const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
+      const double z = b.backlog[i] / scale[n];
+      float* f = features.row(e * b.nodes + n);
+      const auto put = [&f](double x) { *f++ = static_cast<float>(x); };
+      put(z);
+      put(std::sqrt(b.backlog[i]));
+      put(b.rate[i] / fair);
+      put(p.pool.capacity[n] / fair);
+      put(b.arrivals_fast[i] / fair);
+      put(b.arrivals_slow[i] / fair);
+      put(b.arrivals_last[i] / fair);
+      put(b.importance[i]);
+      put(base[static_cast<std::size_t>(n)] / fair);
+      put(b.error[i]);
+      put(b.importance[i] * backlog_phi_slope(z) / scale[n]);
+      put(mean_backlog);
+      put(mean_fast / fair);
+      put(mean_slow / fair);
+      if (p.pool.geometry != Geometry::none) {
+        // A ring closes, a chain spans half the circle, so that its ends are far apart.
+        const double turn = p.pool.geometry == Geometry::ring ? 2 : 1;
+        const double angle = turn * std::numbers::pi * n / b.nodes;
+        put(std::cos(angle));
+        put(std::sin(angle));
+      }
+    }
+  }
+}
+
+}  // namespace cra::sim

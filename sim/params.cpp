@@ -1,0 +1,166 @@
+// Checks across keys, and per-node values.
+#include <algorithm>
+#include <numeric>
+
+#include "sim/sim.h"
+
+namespace cra::sim {
+namespace {
+
+/// Resolves one NodeValues after another; each distribution has a stream position of its own.
+class Resolver {
+ public:
+  Resolver(const Pool& pool, std::uint64_t seed, std::vector<Problem>& problems)
+      : pool_(pool), seed_(seed), problems_(problems) {}
+
+  void operator()(NodeValues& v, const std::string& path) {
+    const auto n = static_cast<std::size_t>(pool_.nodes);
+    v.value.assign(n, 0);
+    const int field = field_++;
+    if (const auto* x = std::get_if<double>(&v.given)) {
+      std::fill(v.value.begin(), v.value.end(), *x);
+    } else if (const auto* list = std::get_if<std::vector<double>>(&v.given)) {
+      if (list->size() != n) {
+        problems_.push_back({path, "has " + std::to_string(list->size()) +
+                                       " numbers, expected one for each of the " +
+                                       std::to_string(n) + " nodes"});
+        return;
+      }
+      v.value = *list;
+    } else if (const auto* range = std::get_if<NodeValues::Uniform>(&v.given)) {
+      for (int i = 0; i < pool_.nodes; ++i) {
+        Draws draws(seed_, EpisodeSet::training, field, Stream::node_values, i, 0);
+        v.value[static_cast<std::size_t>(i)] =
+            range->lo + (range->hi - range->lo) * draws.uniform();
+      }
+    } else {
+      by_group(v, std::get<NodeValues::ByGroup>(v.given), path);
+    }
+  }
+
+ private:
+  void by_group(NodeValues& v, const NodeValues::ByGroup& given, const std::string& path) {
+    for (const auto& entry : given) {
+      const auto known = [&](const Group& g) { return g.name == entry.first; };
+      if (std::none_of(pool_.groups.begin(), pool_.groups.end(), known))
+        problems_.push_back({path, "names the group \"" + entry.first +
+                                       "\", which is not in pool.groups" + known_groups()});
+    }
+    std::size_t node = 0;
+    for (const Group& group : pool_.groups) {
+      const auto entry = std::find_if(given.begin(), given.end(),
+                                      [&](const auto& e) { return e.first == group.name; });
+      if (entry == given.end()) {
+        problems_.push_back({path, "has no number for the group \"" + group.name + "\""});
+        continue;
+      }
+      for (int i = 0; i < group.count && node < v.value.size(); ++i)
+        v.value[node++] = entry->second;
+    }
+  }
+
+  std::string known_groups() const {
+    if (pool_.groups.empty()) return " (there are no groups)";
+    std::string text = " (";
+    for (const Group& group : pool_.groups) text += (text.size() > 2 ? ", " : "") + group.name;
+    return text + ")";
+  }
+
+  const Pool& pool_;
+  std::uint64_t seed_;
+  std::vector<Problem>& problems_;
+  int field_ = 0;
+};
+
+std::string number(double x) {
+  std::string text = std::to_string(x);
+  while (text.back() == '0') text.pop_back();
+  if (text.back() == '.') text.pop_back();
+  return text;
+}
+
+void check_groups(const Pool& pool, std::vector<Problem>& problems) {
+  if (pool.groups.empty()) return;
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < pool.groups.size(); ++i) {
+    count += pool.groups[i].count;
+    for (std::size_t j = 0; j < i; ++j)
+      if (pool.groups[i].name == pool.groups[j].name)
+        problems.push_back(
+            {"pool.groups", "names the group \"" + pool.groups[i].name + "\" twice"});
+  }
+  if (count != pool.nodes)
+    problems.push_back(
+        {"pool.groups", "holds " + std::to_string(count) +
+                            " nodes, expected pool.nodes = " + std::to_string(pool.nodes)});
+}
+
+void check_trace(const TracePart& trace, const Params& p, const std::string& path,
+                 std::vector<Problem>& problems) {
+  if (trace.mean.empty()) return;  // the log could not be read: that has been said already
+  const std::int64_t slots = trace.slots(), test = slots - trace.train_slots;
+  const std::int64_t window = p.workload.slots;
+  if (static_cast<int>(trace.mean.size()) != p.pool.nodes)
+    problems.push_back(
+        {path + ".buckets", "make " + std::to_string(trace.mean.size()) +
+                                " nodes, expected pool.nodes = " + std::to_string(p.pool.nodes)});
+  if (trace.train_slots < window + 2 * std::int64_t{trace.jitter})
+    problems.push_back({path + ".train_fraction", "leaves " + std::to_string(trace.train_slots) +
+                                                      " training slots, fewer than one window of " +
+                                                      std::to_string(window) +
+                                                      " slots with jitter on both sides"});
+  if (test < window)
+    problems.push_back(
+        {path + ".train_fraction", "leaves " + std::to_string(test) +
+                                       " evaluation slots, fewer than one window of " +
+                                       std::to_string(window) + " slots"});
+}
+
+}  // namespace
+
+std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
+  std::vector<Problem> problems;
+  check_groups(p.pool, problems);
+  Resolver resolver(p.pool, seed, problems);
+  resolver(p.pool.capacity, "pool.capacity");
+  resolver(p.pool.need, "pool.need");
+  resolver(p.workload.importance, "workload.importance");
+  for (std::size_t i = 0; i < p.workload.parts.size(); ++i) {
+    const std::string path = "workload.parts[" + std::to_string(i) + "]";
+    if (auto* constant = std::get_if<ConstantPart>(&p.workload.parts[i])) {
+      resolver(constant->rate, path + ".rate");
+    } else if (auto* poisson = std::get_if<PoissonPart>(&p.workload.parts[i])) {
+      resolver(poisson->rate, path + ".rate");
+    } else if (auto* trace = std::get_if<TracePart>(&p.workload.parts[i])) {
+      check_trace(*trace, p, path, problems);
+    }
+  }
+  if (auto* backlog = std::get_if<BacklogError>(&p.errors))
+    resolver(backlog->scale, "errors.scale");
+  if (p.workload.parts.empty())
+    problems.push_back({"workload.parts", "is empty: no work would ever arrive"});
+  if (p.pool.budget == 0) p.pool.budget = p.pool.nodes;
+  double most = 0;
+  for (int n = 0; n < p.pool.nodes; ++n) most += p.pool.capacity[n] * p.pool.need[n];
+  if (p.pool.budget > most)
+    problems.push_back(
+        {"pool.budget", "is " + number(p.pool.budget) +
+                            ", more than all nodes together can use (sum of capacity * need = " +
+                            number(most) + ")"});
+  return problems;
+}
+
+std::vector<double> base_rate(const Params& p) {
+  std::vector<double> base(static_cast<std::size_t>(p.pool.nodes), 0);
+  for (const WorkloadPart& part : p.workload.parts) {
+    const std::vector<double>* add = nullptr;
+    if (const auto* constant = std::get_if<ConstantPart>(&part)) add = &constant->rate.value;
+    if (const auto* poisson = std::get_if<PoissonPart>(&part)) add = &poisson->rate.value;
+    if (const auto* trace = std::get_if<TracePart>(&part)) add = &trace->mean;
+    if (add != nullptr)
+      for (std::size_t n = 0; n < base.size(); ++n) base[n] += (*add)[n];
+  }
+  return base;
+}
+
+}  // namespace cra::sim
