@@ -6,6 +6,8 @@
 
 namespace cra::sim {
 
+int feature_count(const Params& p) { return p.pool.geometry == Geometry::none ? 14 : 16; }
+
 std::vector<std::string> feature_names(const Params& p) {
   std::vector<std::string> names{"backlog",
                                  "backlog_root",
@@ -27,13 +29,12 @@ std::vector<std::string> feature_names(const Params& p) {
 }
 
 void observe(const Params& p, const Batch& b, View<float> features) {
-  const std::size_t count = feature_names(p).size();
-  CRA_CHECK(features.rows == b.envs * b.nodes && features.cols == static_cast<std::int64_t>(count),
+  const int count = feature_count(p);
+  CRA_CHECK(features.rows == b.envs * b.nodes && features.cols == count,
             "observe: features are [" + std::to_string(features.rows) + ", " +
                 std::to_string(features.cols) + "], expected [" + std::to_string(b.envs * b.nodes) +
                 ", " + std::to_string(count) + "]");
   const double fair = p.pool.budget / b.nodes;  // [ru/slot]; needs are of order 1
-  const std::vector<double> base = base_rate(p);
   const auto& scale = std::get<BacklogError>(p.errors).scale;
   for (std::int64_t e = 0; e < b.envs; ++e) {
     double mean_backlog = 0, mean_fast = 0, mean_slow = 0;
@@ -56,7 +57,7 @@ void observe(const Params& p, const Batch& b, View<float> features) {
       put(b.arrivals_slow[i] / fair);
       put(b.arrivals_last[i] / fair);
       put(b.importance[i]);
-      put(base[static_cast<std::size_t>(n)] / fair);
+      put(b.base_rate[static_cast<std::size_t>(n)] / fair);
       put(b.error[i]);
       put(b.importance[i] * backlog_phi_slope(z) / scale[n]);
       put(mean_backlog);

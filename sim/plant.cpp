@@ -96,14 +96,15 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
     zero->assign(size, 0);
   for (auto* zero : {&b.error_cost, &b.switching_cost, &b.cost, &b.score}) zero->assign(envs, 0);
 
-  const std::vector<double> even(static_cast<std::size_t>(b.nodes), 1.0), base = base_rate(p);
+  b.base_rate = base_rate(p);
+  const std::vector<double> even(static_cast<std::size_t>(b.nodes), 1.0);
   std::vector<double> fair(static_cast<std::size_t>(b.nodes));
   waterfill(even.data(), p.pool.capacity.value.data(), p.pool.need.value.data(), p.pool.budget,
             fair.data(), b.nodes);
   for (std::int64_t e = 0; e < b.envs; ++e) {
     b.rate.insert(b.rate.end(), fair.begin(), fair.end());
     for (auto* average : {&b.arrivals_fast, &b.arrivals_slow, &b.arrivals_last})
-      average->insert(average->end(), base.begin(), base.end());
+      average->insert(average->end(), b.base_rate.begin(), b.base_rate.end());
   }
   see(p, x, b);
   return b;

@@ -314,6 +314,7 @@ struct Batch {
   std::int64_t envs = 0;              ///< E
   int nodes = 0;                      ///< N
   int slot = 0;                       ///< t, next slot to simulate
+  std::vector<double> base_rate;      ///< [N] steady mean arrivals, see base_rate() [wu/slot]
   std::vector<std::int64_t> episode;  ///< [E] row of the Exogenous that drives each environment
   std::vector<double> backlog;        ///< [E, N] q, work waiting [wu]
   std::vector<double> rate;           ///< [E, N] m, placed rate [wu/slot]
@@ -346,7 +347,9 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
 ///                 node), or the batch is past the last slot of `x`
 void step(const Params& p, const Exogenous& x, Batch& b, View<const double> weights);
 
-/// Names of the features that observe() writes, in order: F of them.
+/// Number of features that observe() writes, F.
+int feature_count(const Params& p);
+/// Their names, in order.
 std::vector<std::string> feature_names(const Params& p);
 
 /// Features of every node as a policy sees them before the slot, not normalised.

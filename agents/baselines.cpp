@@ -1,0 +1,189 @@
+// The heuristics. Adding one: write a struct like those below and put its name in `All`.
+//
+// A heuristic turns what is known before the slot into weights of the nodes; the pool water-fills
+// them. ef, es are the fast and slow averages of arrivals, q the backlog, W the importance.
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "agents/agents.h"
+
+namespace cra::agents {
+namespace {
+
+/// What a heuristic reads: one environment's rows, [N] each.
+struct Seen {
+  int nodes;
+  const double* backlog;
+  const double* fast;
+  const double* slow;
+  const double* importance;
+  const double* capacity;
+};
+
+struct UniformRule {
+  static constexpr const char* name = "uniform";
+  static constexpr const char* doc = "the same share for every node";
+  static std::vector<Knob> knobs() { return {}; }
+  static void weigh(const Seen& s, const double*, double* w) { std::fill_n(w, s.nodes, 1.0); }
+};
+
+struct CapacityRule {
+  static constexpr const char* name = "capacity";
+  static constexpr const char* doc = "shares in proportion to capacity";
+  static std::vector<Knob> knobs() { return {}; }
+  static void weigh(const Seen& s, const double*, double* w) {
+    std::copy_n(s.capacity, s.nodes, w);
+  }
+};
+
+struct DemandRule {
+  static constexpr const char* name = "demand";
+  static constexpr const char* doc = "shares in proportion to recent arrivals, ef + slow es";
+  static std::vector<Knob> knobs() { return {{"slow", {0, 0.25, 0.5, 1, 2, 4, 8}}}; }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    for (int n = 0; n < s.nodes; ++n) w[n] = s.fast[n] + knob[0] * s.slow[n];
+  }
+};
+
+/// The strongest simple rule where work queues.
+struct DemandBacklogRule {
+  static constexpr const char* name = "demand_backlog";
+  static constexpr const char* doc = "(fast ef + (1 - fast) es + backlog q + offset) W^power";
+  static std::vector<Knob> knobs() {
+    return {{"fast", {0, 0.5, 1}},
+            {"backlog", {0.25, 0.5, 1, 2, 4, 8, 16, 32}},
+            {"offset", {0.01, 0.05, 0.25, 1}},
+            {"power", {0, 0.5, 1, 1.5, 2}}};
+  }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    for (int n = 0; n < s.nodes; ++n)
+      w[n] = (knob[0] * s.fast[n] + (1 - knob[0]) * s.slow[n] + knob[1] * s.backlog[n] + knob[2]) *
+             std::pow(s.importance[n], knob[3]);
+  }
+};
+
+/// Attention without learning: softmax of how much work a node faces, times capacity.
+struct DynamicAttentionRule {
+  static constexpr const char* name = "dynamic_attention";
+  static constexpr const char* doc = "softmax((q + ef) / mean / temperature) * capacity";
+  static std::vector<Knob> knobs() {
+    return {{"temperature", {0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8}}};
+  }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    double mean = 0, top = 0;
+    for (int n = 0; n < s.nodes; ++n) {
+      w[n] = s.backlog[n] + s.fast[n];
+      mean += w[n] / s.nodes;
+      top = std::max(top, w[n]);
+    }
+    const double scale = mean > 0 ? 1 / (mean * knob[0]) : 0;
+    for (int n = 0; n < s.nodes; ++n) w[n] = s.capacity[n] * std::exp((w[n] - top) * scale);
+  }
+};
+
+/// Max-weight (Tassiulas, Ephremides 1992) with a softmax in place of the strict order.
+struct SoftMaxWeightRule {
+  static constexpr const char* name = "maxweight_soft";
+  static constexpr const char* doc = "softmax(sharpness W (q + ef))";
+  static std::vector<Knob> knobs() {
+    return {{"sharpness", {0.0625, 0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8}}};
+  }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    double top = 0;
+    for (int n = 0; n < s.nodes; ++n) {
+      w[n] = knob[0] * s.importance[n] * (s.backlog[n] + s.fast[n]);
+      top = std::max(top, w[n]);
+    }
+    for (int n = 0; n < s.nodes; ++n) w[n] = std::exp(w[n] - top);
+  }
+};
+
+using All =
+    std::tuple<UniformRule, CapacityRule, DemandRule, DemandBacklogRule, DynamicAttentionRule,
+               SoftMaxWeightRule>;  // <- the registration
+
+/// A heuristic as data, so that a name becomes a function once, at load.
+struct Entry {
+  std::string name, doc;
+  std::vector<Knob> knobs;
+  void (*weigh)(const Seen&, const double*, double*);
+};
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> all = std::apply(
+      [](auto... rule) {
+        return std::vector<Entry>{{decltype(rule)::name, decltype(rule)::doc,
+                                   decltype(rule)::knobs(), &decltype(rule)::weigh}...};
+      },
+      All{});
+  return all;
+}
+
+const Entry& entry(const std::string& name) {
+  std::string known;
+  for (const Entry& e : entries()) {
+    if (e.name == name) return e;
+    known += (known.empty() ? "" : ", ") + e.name;
+  }
+  throw Error("unknown baseline \"" + name + "\"; known: " + known);
+}
+
+class BaselineActor : public Actor {
+ public:
+  BaselineActor(const Entry& entry, const std::vector<double>& knobs, const sim::Params& p)
+      : entry_(entry), knobs_(knobs), params_(p) {}
+
+  void act(const sim::Batch& b, View<double> weights) override {
+    CRA_CHECK(weights.rows == b.envs && weights.cols == b.nodes,
+              "act: weights have the wrong shape");
+    for (std::int64_t e = 0; e < b.envs; ++e) {
+      const std::size_t row = b.at(e);
+      entry_.weigh({b.nodes, b.backlog.data() + row, b.arrivals_fast.data() + row,
+                    b.arrivals_slow.data() + row, b.importance.data() + row,
+                    params_.pool.capacity.value.data()},
+                   knobs_.data(), weights.row(e));
+    }
+  }
+
+ private:
+  const Entry& entry_;
+  const std::vector<double>& knobs_;
+  const sim::Params& params_;
+};
+
+class BaselinePolicy : public Policy {
+ public:
+  BaselinePolicy(const Rule& rule, const sim::Params& p)
+      : entry_(entry(rule.name)), knobs_(rule.knobs), params_(p) {
+    CRA_CHECK(knobs_.size() == entry_.knobs.size(),
+              "baseline " + rule.name + " takes " + std::to_string(entry_.knobs.size()) +
+                  " knobs, got " + std::to_string(knobs_.size()));
+  }
+  std::unique_ptr<Actor> actor(std::int64_t) const override {
+    return std::make_unique<BaselineActor>(entry_, knobs_, params_);
+  }
+
+ private:
+  const Entry& entry_;
+  std::vector<double> knobs_;
+  const sim::Params& params_;
+};
+
+}  // namespace
+
+std::vector<std::string> baseline_names() {
+  std::vector<std::string> names;
+  for (const Entry& e : entries()) names.push_back(e.name);
+  return names;
+}
+
+std::string baseline_doc(const std::string& name) { return entry(name).doc; }
+
+std::vector<Knob> baseline_knobs(const std::string& name) { return entry(name).knobs; }
+
+std::unique_ptr<Policy> make_baseline(const Rule& rule, const sim::Params& p) {
+  return std::make_unique<BaselinePolicy>(rule, p);
+}
+
+}  // namespace cra::agents

@@ -1,0 +1,74 @@
+// agents/learned.h (internal): the learned policy's forward pass, shared by evaluation and
+// training.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agents/agents.h"
+
+namespace cra::agents {
+
+/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n.
+inline constexpr double kHeadGain = 3;
+/// Normalised features are cut to [-5, 8]: queues are heavy-tailed upwards.
+inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
+
+/// Where the parts of theta lie: encoder [0, encoder) | head [d] | log_sigma [1].
+struct ThetaLayout {
+  std::int64_t encoder = 0;  ///< parameters of the encoder
+  int width = 0;             ///< d
+  explicit ThetaLayout(const attention::Shape& s)
+      : encoder(attention::parameter_count(s)), width(s.width) {}
+  std::int64_t head() const { return encoder; }
+  std::int64_t log_sigma() const { return encoder + width; }
+  std::int64_t size() const { return encoder + width + 1; }
+};
+
+/// Scratch of one tile of environments.
+struct LearnedScratch {
+  std::unique_ptr<attention::Cache> cache;
+  std::unique_ptr<Actor> base;
+  std::vector<float> features;      ///< [E * N, F] normalised, as the encoder saw them
+  std::vector<float> embedding;     ///< [E * N, d]
+  std::vector<double> base_weight;  ///< [E, N]
+  std::vector<double> logits;       ///< [E, N] mean logits mu
+};
+
+/// A network ready to run in one pool. Constant but for `network().theta`, which a trainer moves.
+class LearnedNet {
+ public:
+  /// \param p  outlives this  \throws InputError when features or sizes do not fit
+  LearnedNet(Network n, const sim::Params& p, const EngineFactory& engine);
+
+  LearnedScratch make_scratch(std::int64_t envs) const;
+  /// observe -> normalise -> encode -> mean logits, for every environment of the batch.
+  void mean_logits(const sim::Batch& b, LearnedScratch& s) const;
+
+  const Network& network() const { return network_; }
+  Network& network() { return network_; }
+  const attention::Engine& engine() const { return *engine_; }
+  const ThetaLayout& theta_layout() const { return theta_layout_; }
+  std::span<const float> encoder_parameters() const {
+    return {network_.theta.data(), static_cast<std::size_t>(theta_layout_.encoder)};
+  }
+
+ private:
+  Network network_;
+  const sim::Params& params_;
+  ThetaLayout theta_layout_;
+  std::unique_ptr<attention::Engine> engine_;
+  std::unique_ptr<Policy> base_;
+};
+
+/// w = exp(z - max z), per environment: softmax up to scale.
+/// \param logits, weights  [E, N]; may be the same array
+void weights_of_logits(View<const double> logits, View<double> weights);
+
+/// First index of `x` that is not finite, or -1.
+template <class T>
+std::int64_t first_non_finite(std::span<const T> x);
+
+}  // namespace cra::agents
