@@ -60,6 +60,7 @@ struct Shape {
   double temperature = 1;
   int head_width() const { return width / heads; }
   int mlp_width() const { return 2 * width; }
+  bool operator==(const Shape&) const = default;
 };
 Shape shape_of(const Params& p, int features);
 
@@ -83,13 +84,26 @@ std::vector<float> initial_parameters(const Shape& s, std::uint64_t seed);
 class Cache {
  public:
   virtual ~Cache() = default;
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+ protected:
+  Cache(const Shape& shape, std::int64_t envs, int nodes)
+      : shape_(shape), room_(envs), nodes_(nodes) {}
+
+ private:
+  friend class Engine;  // checks these
+  Shape shape_;
+  std::int64_t room_;
+  int nodes_;
+  std::int64_t held_ = 0;  // environments of the forward pass it holds
 };
 
 /// The encoder on one device. Stateless: calls with different caches may run at the same time.
 /// The public functions check shapes; the device's own functions trust them.
 class Engine {
  public:
-  explicit Engine(Shape shape) : shape_(shape) {}
+  explicit Engine(const Shape& shape);
   virtual ~Engine() = default;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -128,6 +142,7 @@ class Engine {
 
  private:
   Shape shape_;
+  std::int64_t count_;  // parameter_count(shape_)
 };
 
 /// The encoder on the CPU, one thread per call (callers run tiles in parallel).

@@ -1,0 +1,20 @@
+// The seam in a build without the CUDA toolkit: the same symbols, and what to do to get a GPU.
+#include "cuda/cuda.h"
+
+namespace cra::cuda {
+
+bool compiled() { return false; }
+
+std::string describe() {
+  return "not built in; with the CUDA toolkit installed, configure again with -DCRA_CUDA=ON";
+}
+
+std::vector<std::string> devices() { return {}; }
+
+std::unique_ptr<attention::Engine> make_engine(const attention::Shape& /*shape*/) {
+  throw Error(
+      "this program was built without CUDA; use --device cpu, or install the CUDA toolkit and "
+      "configure again with -DCRA_CUDA=ON");
+}
+
+}  // namespace cra::cuda
