@@ -84,11 +84,12 @@ std::vector<float> reinforce_gradient(const LearnedNet& net, const Rollout& r,
     for (std::int64_t s = 0; s < count; ++s) {
       const double* deviation = r.deviation.data() + (first + s) * r.nodes;
       const double pull = advantage[static_cast<std::size_t>(first + s)] * per_step;
-      d_log_sigma -= pull * logistic_normal_d_log_sigma(deviation, r.nodes, log_sigma);
+      d_log_sigma -= pull * log_density_d_log_sigma(deviation, r.nodes, simplex_dimensions(r.nodes),
+                                                    log_sigma);
       for (int n = 0; n < r.nodes; ++n) {
         const std::int64_t row = (s * r.nodes + n) * layout.width;
         const auto d_residual =
-            static_cast<float>(-pull * logistic_normal_d_mu(deviation[n], log_sigma) * kHeadGain);
+            static_cast<float>(-pull * log_density_d_mu(deviation[n], log_sigma) * kHeadGain);
         for (int k = 0; k < layout.width; ++k) {
           d_h[static_cast<std::size_t>(row + k)] = d_residual * head[k];
           d_head[k] += d_residual * h[static_cast<std::size_t>(row + k)];
@@ -105,7 +106,7 @@ std::vector<float> reinforce_gradient(const LearnedNet& net, const Rollout& r,
     for (std::size_t i = 0; i < size; ++i)
       sum[i] += static_cast<double>(partial[size * static_cast<std::size_t>(chunk) + i]);
   // Entropy of the logits grows by N - 1 per unit of log sigma, whatever the state.
-  sum[static_cast<std::size_t>(layout.log_sigma())] -= entropy_weight * (r.nodes - 1);
+  sum[static_cast<std::size_t>(layout.log_sigma())] -= entropy_weight * simplex_dimensions(r.nodes);
   return {sum.begin(), sum.end()};
 }
 

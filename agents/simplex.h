@@ -18,38 +18,40 @@ void centre(T* x, int n) {
   for (int i = 0; i < n; ++i) x[i] -= mean;
 }
 
-/// log density of n - 1 centred dimensions at the centred deviation c(z - mu).
-/// \param deviation [n], sums to 0
+/// Dimensions that matter: N' = N - 1.
+constexpr int simplex_dimensions(int nodes) { return nodes - 1; }
+
+/// log density of a normal deviation of `dimensions` dimensions with standard deviation sigma.
+/// \param deviation [n]; for allocations c(z - mu), which sums to 0, with simplex_dimensions(n)
 template <class T>
-T logistic_normal_log_density(const T* deviation, int n, T log_sigma) {
+T log_density(const T* deviation, int n, int dimensions, T log_sigma) {
   using std::exp;
   T square = 0;
   for (int i = 0; i < n; ++i) square += deviation[i] * deviation[i];
-  const T inverse_variance = exp(-2 * log_sigma);
-  return T(-0.5) * square * inverse_variance -
-         (n - 1) * (log_sigma + T(0.5) * std::log(2 * std::numbers::pi_v<T>));
+  return T(-0.5) * square * exp(-2 * log_sigma) -
+         dimensions * (log_sigma + T(0.5) * std::log(2 * std::numbers::pi_v<T>));
 }
 
-/// Entropy of the logits (not of the proportions): (n - 1) (log(2 pi e) / 2 + log sigma).
+/// Entropy of the logits (not of the proportions): dimensions (log(2 pi e) / 2 + log sigma).
 template <class T>
-T logistic_normal_entropy(int n, T log_sigma) {
-  return (n - 1) * (T(0.5) * (1 + std::log(2 * std::numbers::pi_v<T>)) + log_sigma);
+T logit_entropy(int dimensions, T log_sigma) {
+  return dimensions * (T(0.5) * (1 + std::log(2 * std::numbers::pi_v<T>)) + log_sigma);
 }
 
 /// d log density / d mu_i = deviation_i / sigma^2.
 template <class T>
-T logistic_normal_d_mu(T deviation, T log_sigma) {
+T log_density_d_mu(T deviation, T log_sigma) {
   using std::exp;
   return deviation * exp(-2 * log_sigma);
 }
 
-/// d log density / d log sigma = |deviation|^2 / sigma^2 - (n - 1).
+/// d log density / d log sigma = |deviation|^2 / sigma^2 - dimensions.
 template <class T>
-T logistic_normal_d_log_sigma(const T* deviation, int n, T log_sigma) {
+T log_density_d_log_sigma(const T* deviation, int n, int dimensions, T log_sigma) {
   using std::exp;
   T square = 0;
   for (int i = 0; i < n; ++i) square += deviation[i] * deviation[i];
-  return square * exp(-2 * log_sigma) - (n - 1);
+  return square * exp(-2 * log_sigma) - dimensions;
 }
 
 }  // namespace cra::agents

@@ -257,7 +257,7 @@ UpdateStats Trainer::update() {
   stats.cost = std::accumulate(rollout.cost.begin(), rollout.cost.end(), 0.0) / steps;
   stats.score = std::accumulate(rollout.score.begin(), rollout.score.end(), 0.0) / steps;
   stats.sigma = std::exp(static_cast<double>(log_sigma));
-  stats.entropy = logistic_normal_entropy(x.nodes, static_cast<double>(log_sigma));
+  stats.entropy = logit_entropy(simplex_dimensions(x.nodes), static_cast<double>(log_sigma));
   it.state = std::move(next);
   it.log(stats);
   it.net.network().theta = it.state.theta;

@@ -380,6 +380,39 @@ CRA_HD T lagged(T m, T s, T eta) {
   return (T(1) - eta) * m + eta * s;
 }
 
+/// The sources' literal rule p_n = w_n c_n / budget. Does not sum to 1: about 1/N of the pool is
+/// used when sum w = 1. \param p [n] on return
+template <class T>
+CRA_HD void raw_proportions(const T* w, const T* c, T budget, T* p, int n) {
+  for (int i = 0; i < n; ++i) p[i] = w[i] * c[i] / budget;
+}
+/// The working version of the same rule: p_n = w_n c_n / sum_j w_j c_j.
+template <class T>
+CRA_HD void capacity_proportions(const T* w, const T* c, T* p, int n) {
+  T sum = 0;
+  for (int i = 0; i < n; ++i) sum += w[i] * c[i];
+  for (int i = 0; i < n; ++i) p[i] = w[i] * c[i] / sum;
+}
+/// The sources' performance scores P_n = (1 - eps_n) / max_j eps_j. For reporting only: unbounded
+/// as errors vanish, and a change of the worst node rescales all. \param score [n] on return
+template <class T>
+CRA_HD void source_scores(const T* error, T* score, int n) {
+  T worst = error[0];
+  for (int i = 1; i < n; ++i) worst = error[i] > worst ? error[i] : worst;
+  for (int i = 0; i < n; ++i) score[i] = (T(1) - error[i]) / worst;
+}
+/// The sources' reweighting a <- a exp(g / temperature) / Z: exponentiated gradient, which is
+/// mirror descent on the simplex. \param a [n] on the simplex, updated; the largest g is subtracted
+/// first
+template <class T>
+CRA_HD void exponentiated_gradient(T* a, const T* g, T temperature, int n) {
+  using std::exp;
+  T top = g[0], sum = 0;
+  for (int i = 1; i < n; ++i) top = g[i] > top ? g[i] : top;
+  for (int i = 0; i < n; ++i) sum += a[i] *= exp((g[i] - top) / temperature);
+  for (int i = 0; i < n; ++i) a[i] /= sum;
+}
+
 /// One resource: s_n = min(cap_n, theta w_n) with sum_n need_n s_n = budget (or everything capped).
 /// Rounds of "cap what overflows, spread the rest": theta only grows, so each node is capped once;
 /// at most N + 1 rounds, two in practice, and no sorting, so the loop suits host and device.
