@@ -31,8 +31,8 @@ Bytes read_file(const std::string& path, std::size_t limit);
 /// Lower-case hexadecimal SHA-256 (FIPS 180-4).
 std::string sha256(std::span<const std::byte> bytes);
 
-/// Holds `path` for this process until destroyed, so that two runs never share an output.
-/// A lock left by a dead process does not block.
+/// Holds `path` for this process until destroyed, by a lock file `path`.lock beside it, so that two
+/// runs never share an output. A lock left by a dead process does not block.
 class Lock {
  public:
   /// \throws Error  when another process holds it; the text names the file and the holder's pid
@@ -95,7 +95,8 @@ struct RunFile {
 
   const GroupData* group(const std::string& name) const;  ///< nullptr when absent
 };
-/// The variable of a group. \throws InputError when absent or of another type (names both)
+/// The variable (or the labels of the axis) of a group. \throws InputError when absent or of
+/// another type (names both)
 template <class T>
 const std::vector<T>& values(const GroupData& g, const std::string& variable);
 
@@ -108,8 +109,10 @@ struct VariableSpec {
   const char* dims;   ///< "policy,episode"; "" for a scalar
   const char* units;  ///< "wu", "1", ...
   const char* long_name;
-  bool required;
+  bool required;                ///< of a group that is present
+  bool may_be_missing = false;  ///< f8 only: NaN stands for "not applicable"
 };
+/// Variables and axes, group by group. An axis is the entry whose `dims` is its own name.
 std::span<const VariableSpec> schema();
 
 /// The file's bytes. Checks everything against the schema: known names, types, lengths, all

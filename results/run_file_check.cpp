@@ -1,0 +1,243 @@
+// What the numbers of a result file must satisfy, and the digests over them.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cmath>
+
+#include "results/schema.h"
+#include "results/sha256.h"
+
+namespace cra::results {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "digests are over little-endian data");
+
+// ---- digests ---------------------------------------------------------------------------
+
+void add_number(Sha256& hash, std::uint64_t n) { hash.add(std::as_bytes(std::span(&n, 1))); }
+
+/// With its length in front, so that ("ab", "c") and ("a", "bc") differ.
+void add_text(Sha256& hash, const std::string& text) {
+  add_number(hash, text.size());
+  hash.add(std::as_bytes(std::span(text)));
+}
+
+void add_data(Sha256& hash, const Data& data) {
+  add_number(hash, length(data));
+  if (const auto* text = std::get_if<std::vector<std::string>>(&data)) {
+    for (const std::string& s : *text) add_text(hash, storable(s));
+  } else {
+    std::visit(
+        [&](const auto& x) {
+          if constexpr (!std::is_same_v<std::decay_t<decltype(x)>, std::vector<std::string>>)
+            hash.add(std::as_bytes(std::span(x)));
+        },
+        data);
+  }
+}
+
+/// In the order of the schema, whatever the order in the file.
+void add_group(Sha256& hash, const GroupData& g) {
+  add_text(hash, g.name);
+  for (const VariableSpec& spec : schema()) {
+    if (g.name != spec.group) continue;
+    const Data* data = nullptr;
+    for (const Axis& a : g.axes)
+      if (a.name == spec.name) data = &a.labels;
+    for (const Variable& v : g.variables)
+      if (v.name == spec.name) data = &v.data;
+    if (data == nullptr) continue;
+    add_text(hash, spec.name);
+    add_text(hash, type_name(*data));
+    add_text(hash, spec.dims);
+    add_data(hash, *data);
+  }
+}
+
+// ---- checks ----------------------------------------------------------------------------
+
+// Sums of up to 1e6 terms of size about 1, in double: rounding stays below 1e6 * 1.1e-16.
+constexpr double kTolerance = 1e-9;
+
+bool close(double a, double b) {
+  return std::abs(a - b) <= kTolerance * std::max({1.0, std::abs(a), std::abs(b)});
+}
+
+std::string number(double x) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), x).ptr;
+  return {text.data(), end};
+}
+
+class Checker {
+ public:
+  explicit Checker(const std::string& path) : path_(path) {}
+
+  void cost_is_sum_of_terms(const GroupData& g) const {
+    const auto& cost = values<double>(g, "cost");
+    const auto& error = values<double>(g, "error_cost");
+    const auto& switching = values<double>(g, "switching_cost");
+    for (std::size_t i = 0; i < cost.size(); ++i)
+      if (!close(cost[i], error[i] + switching[i]))
+        refuse(g, "cost", i,
+               number(cost[i]) + ", its terms sum to " + number(error[i] + switching[i]));
+  }
+
+  void proportions_sum_to_one(const GroupData& trajectory) const {
+    const auto& p = values<double>(trajectory, "proportion");
+    const std::size_t nodes = values<std::string>(trajectory, "node").size();
+    for (std::size_t i = 0; i < p.size(); i += nodes) {
+      double sum = 0;
+      for (std::size_t n = i; n < i + nodes; ++n) {
+        if (p[n] < 0) refuse(trajectory, "proportion", n, number(p[n]) + ", below 0");
+        sum += p[n];
+      }
+      if (!close(sum, 1))
+        refuse(trajectory, "proportion", i, "the first of a slot whose sum is " + number(sum));
+    }
+  }
+
+  /// /eval must hold the mean over slots of every episode that /trajectory has in full.
+  void eval_is_mean_of_slots(const GroupData& eval, const GroupData& trajectory) const {
+    const auto& episodes = values<std::int64_t>(trajectory, "episode");
+    const auto& policies = values<std::string>(trajectory, "policy");
+    const std::size_t slots = values<std::int64_t>(trajectory, "slot").size();
+    for (const char* name : {"cost", "error_cost", "switching_cost", "score"}) {
+      const auto& by_slot = values<double>(trajectory, name);
+      for (std::size_t p = 0; p < policies.size(); ++p) {
+        for (std::size_t i = 0; i < episodes.size(); ++i) {
+          const double* stored = eval_value(eval, name, policies[p], episodes[i]);
+          if (stored == nullptr || slots == 0) continue;
+          double sum = 0;
+          for (std::size_t t = 0; t < slots; ++t)
+            sum += by_slot[(p * episodes.size() + i) * slots + t];
+          const double mean = sum / static_cast<double>(slots);
+          if (!close(mean, *stored))
+            throw InputError(path_ + ": /eval/" + name + " of " + policies[p] + ", episode " +
+                             std::to_string(episodes[i]) + ", is " + number(*stored) +
+                             ", its slots in /trajectory average " + number(mean));
+        }
+      }
+    }
+  }
+
+  void summary_is_mean_of_eval(const GroupData& summary, const GroupData& eval) const {
+    const auto& policies = values<std::string>(summary, "policy");
+    const auto& evaluated = values<std::string>(eval, "policy");
+    const std::size_t episodes = values<std::int64_t>(eval, "episode").size();
+    for (const char* name : {"cost", "score"}) {
+      const auto& stored = values<double>(summary, name);
+      const auto& by_episode = values<double>(eval, name);
+      for (std::size_t p = 0; p < policies.size(); ++p) {
+        const auto row = std::find(evaluated.begin(), evaluated.end(), policies[p]);
+        if (row == evaluated.end()) continue;  // a bound has no episodes of its own
+        const auto first = static_cast<std::size_t>(row - evaluated.begin()) * episodes;
+        const double mean = mean_of(std::span(by_episode).subspan(first, episodes)).mean;
+        if (!close(mean, stored[p]))
+          throw InputError(path_ + ": /summary/" + name + " of " + policies[p] + " is " +
+                           number(stored[p]) + ", its episodes in /eval average " + number(mean));
+      }
+    }
+  }
+
+  void summary_names_exist(const GroupData& summary) const {
+    const auto& policies = values<std::string>(summary, "policy");
+    for (const char* name : {"best_heuristic", "learned"}) {
+      const std::string& policy = values<std::string>(summary, name)[0];
+      if (!policy.empty() && std::find(policies.begin(), policies.end(), policy) == policies.end())
+        throw InputError(path_ + ": /summary/" + name + " is \"" + policy +
+                         "\", which is not a policy of the summary");
+    }
+    const auto& kinds = values<std::string>(summary, "kind");
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+      if (kinds[i] != "learned" && kinds[i] != "expert" && kinds[i] != "heuristic" &&
+          kinds[i] != "bound")
+        refuse(summary, "kind", i, "\"" + kinds[i] + "\"");
+  }
+
+  void tensors_fill_theta(const GroupData& policy) const {
+    const auto& offset = values<std::int64_t>(policy, "tensor_offset");
+    const auto& rows = values<std::int64_t>(policy, "tensor_rows");
+    const auto& cols = values<std::int64_t>(policy, "tensor_cols");
+    const auto size = static_cast<std::int64_t>(values<float>(policy, "theta").size());
+    std::int64_t next = 0;
+    for (std::size_t i = 0; i < offset.size(); ++i) {
+      // Divided, not multiplied: a hostile product must not overflow.
+      if (offset[i] != next || rows[i] < 1 || cols[i] < 1 || rows[i] > (size - next) / cols[i])
+        refuse(policy, "tensor_offset", i,
+               std::to_string(offset[i]) + "; the tensors do not fill theta one after the other");
+      next += rows[i] * cols[i];
+    }
+    if (next != size)
+      throw InputError(path_ + ": /policy/theta has " + std::to_string(size) +
+                       " parameters, its tensors have " + std::to_string(next));
+  }
+
+ private:
+  [[noreturn]] void refuse(const GroupData& g, const char* variable, std::size_t i,
+                           const std::string& what) const {
+    throw InputError(path_ + ": /" + g.name + "/" + variable + "[" + std::to_string(i) +
+                     "] (row-major) is " + what);
+  }
+
+  static const double* eval_value(const GroupData& eval, const char* name,
+                                  const std::string& policy, std::int64_t episode) {
+    const auto& policies = values<std::string>(eval, "policy");
+    const auto& episodes = values<std::int64_t>(eval, "episode");
+    const auto p = std::find(policies.begin(), policies.end(), policy);
+    const auto i = std::find(episodes.begin(), episodes.end(), episode);
+    if (p == policies.end() || i == episodes.end()) return nullptr;
+    return &values<double>(eval,
+                           name)[static_cast<std::size_t>(p - policies.begin()) * episodes.size() +
+                                 static_cast<std::size_t>(i - episodes.begin())];
+  }
+
+  const std::string& path_;
+};
+
+}  // namespace
+
+std::string digest(const RunFile& run, const std::vector<std::string>& groups) {
+  Sha256 hash;
+  for (const std::string& name : groups) {
+    const GroupData* g = run.group(name);
+    add_number(hash, g == nullptr ? 0 : 1);
+    if (g != nullptr) add_group(hash, *g);
+  }
+  return hex(hash.digest());
+}
+
+std::string content_digest(const RunFile& run) {
+  std::vector<std::string> groups;
+  for (const VariableSpec& spec : schema())
+    if (groups.empty() || groups.back() != spec.group) groups.emplace_back(spec.group);
+  std::vector<std::pair<std::string, std::string>> attributes = run.attributes;
+  std::sort(attributes.begin(), attributes.end());
+  Sha256 hash;
+  add_text(hash, digest(run, groups));
+  for (const auto& [name, value] : attributes) {
+    add_text(hash, name);
+    add_text(hash, storable(value));
+  }
+  return hex(hash.digest());
+}
+
+void check_run(const RunFile& run, const std::string& path) {
+  if (const std::string why = schema_problem(run); !why.empty())
+    throw InputError(path + ": " + why);
+  const Checker check(path);
+  const GroupData& eval = *run.group("eval");
+  const GroupData& summary = *run.group("summary");
+  check.cost_is_sum_of_terms(eval);
+  check.summary_is_mean_of_eval(summary, eval);
+  check.summary_names_exist(summary);
+  if (const GroupData* trajectory = run.group("trajectory")) {
+    check.cost_is_sum_of_terms(*trajectory);
+    check.proportions_sum_to_one(*trajectory);
+    check.eval_is_mean_of_slots(eval, *trajectory);
+  }
+  if (const GroupData* policy = run.group("policy")) check.tensors_fill_theta(*policy);
+}
+
+}  // namespace cra::results

@@ -1,0 +1,39 @@
+// results/schema.h: questions that the writer and the reader both put to the schema. Internal to
+// results.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "results/results.h"
+
+namespace cra::results {
+
+/// Root attributes that every file has, besides the fixed ones.
+inline constexpr const char* kRootAttributes[] = {"title", "history", "date_created", "status"};
+inline constexpr const char* kFormat = "cra-run";
+inline constexpr const char* kFormatVersion = "1.0";
+inline constexpr const char* kConventions = "CF-1.11";
+/// Root attribute with the SHA-256 of everything else, see content_digest().
+inline constexpr const char* kDigestAttribute = "content_sha256";
+
+/// nullptr when the format has no such variable or axis.
+const VariableSpec* find_spec(const std::string& group, const std::string& name);
+bool is_known_group(const std::string& group);
+/// "policy,episode" -> {"policy", "episode"}
+std::vector<std::string> dims_of(const VariableSpec& spec);
+bool is_axis(const VariableSpec& spec);
+/// f8, f4, i8, bool or str
+const char* type_name(const Data& data);
+std::size_t length(const Data& data);
+
+/// The first thing that does not fit the schema, or "": names, types, lengths, labels, missing
+/// groups and variables, non-finite numbers.
+std::string schema_problem(const RunFile& run);
+
+/// `text` as it can be stored: bytes that are not UTF-8, and NUL, become U+FFFD.
+std::string storable(const std::string& text);
+/// SHA-256 of all groups and of the root attributes, by name.
+std::string content_digest(const RunFile& run);
+
+}  // namespace cra::results
