@@ -302,3 +302,8 @@ class Trainer {
 };
 
 }  // namespace cra::agents
+
+template <>
+struct cra::Choices<cra::agents::Schedule> {
+  static constexpr std::array<const char*, 2> names{"constant", "cosine"};
+};
