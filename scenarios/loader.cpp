@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "scenarios/dump.h"
+#include "scenarios/overrides.h"
+#include "scenarios/reader.h"
+#include "scenarios/report.h"
+#include "scenarios/scenario.h"
+#include "scenarios/trace.h"
+#include "scenarios/yaml.h"
+
+namespace cra::scenarios {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxName = 64;
+
+std::string all_text(const std::vector<Diagnostic>& all) {
+  std::string text;
+  for (const Diagnostic& d : all) {
+    if (!text.empty()) text += '\n';
+    text += d.place + ": " + d.text;
+    if (!d.source.empty()) text += '\n' + d.source;
+  }
+  return text;
+}
+
+[[noreturn]] void refuse_file(const std::string& path, std::string text) {
+  throw ScenarioError({{path, std::move(text), ""}});
+}
+
+// The bytes of a scenario. Reads no more than one byte beyond the limit, whatever the file is.
+std::string read_file(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) refuse_file(path, "a folder, expected a scenario file");
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) refuse_file(path, "cannot be read: " + std::generic_category().message(errno));
+  std::string text(kMaxScenarioBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) refuse_file(path, "cannot be read to its end");
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return text;
+}
+
+// The name becomes a file name, so it is held to letters that are harmless in one.
+bool is_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= kMaxName && name.front() != '.' && name.front() != '-' &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
+// Where to point for a dotted key: at its value, or at the key of the nearest section there is.
+Place place_of(const Node& root, const std::string& path) {
+  const Node& n = nearest(root, path);
+  const bool section = n.kind == Node::Kind::map || n.kind == Node::Kind::sequence;
+  return section && !n.key.empty() ? n.key_place : n.place;
+}
+
+// "workload.parts[0].rate" as --set takes it: "workload.parts.0.rate".
+std::string dotted(const std::string& path) {
+  std::string out;
+  for (const char c : path) {
+    if (c != ']') out += c == '[' ? '.' : c;
+  }
+  return out;
+}
+
+// \param names  what a wrong text may have been meant to be
+void add_problems(const std::vector<Problem>& problems, const Node& root, Report& report,
+                  const std::vector<std::string>& names = {}) {
+  for (const Problem& p : problems) {
+    const std::string path = dotted(p.path);
+    const std::string best = did_you_mean(nearest(root, path).text, names);
+    report.add(
+        place_of(root, path),
+        path + " " + p.text + (best.empty() ? "" : "; did you mean " + in_quotes(best) + "?"));
+  }
+}
+
+void check_name(const Settings& s, const Node& root, Report& report) {
+  const Node* n = root.find("name");
+  if (n == nullptr || n->kind != Node::Kind::scalar || is_name(s.name)) return;
+  report.add(n->place, "name is " + in_quotes(s.name) +
+                           ", expected 1 to 64 letters, digits, `.`, `_` or `-`, the first of them "
+                           "neither `.` nor `-`");
+}
+
+// The path of a log: relative to the scenario file, or, when --set gave it, to the current folder,
+// as the shell completes it. In the second case the settings keep the absolute path, because the
+// resolved scenario must find the log again.
+std::string locate(sim::TracePart& part, const Node& file, const std::string& scenario_path) {
+  if (file.place.source == 0) {
+    return (fs::path(scenario_path).parent_path() / part.file).lexically_normal().string();
+  }
+  const std::string given = part.file;
+  std::error_code error;
+  const fs::path absolute = fs::absolute(part.file, error);
+  if (!error) part.file = absolute.lexically_normal().string();
+  return given;
+}
+
+// Needs of the nodes before the whole of the parameters can be resolved: that wants the traces,
+// and a trace wants the needs. Empty when they are wrong; resolve() then says so.
+std::vector<double> needs_of(const Settings& s) {
+  sim::Params bare = s.sim;
+  bare.workload.parts = {sim::ConstantPart{}};
+  static_cast<void>(sim::resolve(bare, static_cast<std::uint64_t>(s.seed)));
+  std::vector<double> need = bare.pool.need.value;
+  if (need.size() != static_cast<std::size_t>(s.sim.pool.nodes)) need.clear();
+  return need;
+}
+
+void read_traces(Settings& s, const std::string& path, const Node& root, Report& report) {
+  for (std::size_t i = 0; i < s.sim.workload.parts.size(); ++i) {
+    auto* part = std::get_if<sim::TracePart>(&s.sim.workload.parts[i]);
+    if (part == nullptr) continue;
+    const std::string key = "workload.parts." + std::to_string(i);
+    const std::string log = locate(*part, nearest(root, key + ".file"), path);
+    const TraceContext context{s.sim.pool.nodes, s.sim.workload.slot_seconds, needs_of(s),
+                               s.sim.pool.budget};
+    for (const TraceProblem& p : read_trace(log, context, *part)) {
+      if (!p.place.empty()) {
+        report.add_elsewhere(p.place, p.text);
+        continue;
+      }
+      const std::string at = key + "." + p.key;
+      std::string text = at + " " + p.text;
+      if (p.key == "file") text += "\n  --set " + at + "=PATH names another place";
+      report.add(place_of(root, at), std::move(text));
+    }
+  }
+}
+
+// What no single key can tell; only for settings that were read without an error.
+void check_whole(Settings& s, const std::string& path, const Node& root, Report& report) {
+  read_traces(s, path, root, report);
+  add_problems(sim::resolve(s.sim, static_cast<std::uint64_t>(s.seed)), root, report);
+  const bool pool_is_well = report.empty();
+  add_problems(attention::check(s.attention), root, report);
+  std::vector<Problem> problems = agents::check(s.agents, s.sim);
+  // how many evaluation windows there are is not known of a trace that could not be read
+  std::erase_if(problems,
+                [&](const Problem& p) { return !pool_is_well && p.path == "evaluation.episodes"; });
+  add_problems(problems, root, report, agents::baseline_names());
+}
+
+}  // namespace
+
+ScenarioError::ScenarioError(std::vector<Diagnostic> all)
+    : InputError(all_text(all)), all_(std::move(all)) {}
+
+Scenario parse(const std::string& text, const std::string& path,
+               const std::vector<std::string>& overrides) {
+  Scenario out;
+  out.path = path;
+  out.text = text;
+  out.overrides = overrides;
+  Report report;
+  const auto stop_on_errors = [&] {
+    if (!report.empty()) throw ScenarioError(report.diagnostics(path, text, overrides));
+  };
+
+  std::optional<Node> root = parse_yaml(text, 0, report);
+  if (!root || root->kind == Node::Kind::null) {
+    if (report.empty()) report.add({}, "empty, expected a scenario");
+    stop_on_errors();
+  }
+  for (std::size_t i = 0; i < overrides.size() && root->kind == Node::Kind::map; ++i) {
+    apply_override(*root, overrides[i], static_cast<int>(i) + 1, report);
+  }
+  Reader::read(*root, "", report, out.settings);
+  check_name(out.settings, *root, report);
+  stop_on_errors();
+  check_whole(out.settings, path, *root, report);
+  stop_on_errors();
+  out.resolved = dump(out.settings);
+  return out;
+}
+
+Scenario load(const std::string& path, const std::vector<std::string>& overrides) {
+  return parse(read_file(path), path, overrides);
+}
+
+}  // namespace cra::scenarios

@@ -1,0 +1,34 @@
+// scenarios/trace.h: a request log becomes the work of a trace part.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "scenarios/request_log.h"
+#include "sim/sim.h"
+
+namespace cra::scenarios {
+
+/// What the reader must know besides the part itself.
+struct TraceContext {
+  int nodes = 0;
+  double slot_seconds = 1;
+  std::vector<double> need;  ///< [N]; empty when unknown, then `load` is not applied
+  double budget = 0;         ///< 0 stands for N
+};
+
+/// Reads the log at `path` and fills work, train_slots, mean, edges and requests.
+///
+/// Slots count from the first request. S is the number of whole slots up to the last request: the
+/// slot in which the log ends is seen in part only, so it and its requests are left out.
+/// train_slots = floor(train_fraction S). Edge k of a bucket column with Q quantiles
+/// is its linear-interpolation quantile k / Q over the requests of the training part; a value
+/// <= edge falls into the lower bucket. Node = row-major index over `buckets`. A lump is
+/// all in the slot of its request; a stream adds rate * slot_seconds units in that slot and each
+/// after it, the remainder in the last, and nothing beyond S. With load > 0 work is scaled so that
+/// the mean of sum_n need_n work_n over the training slots is load * budget.
+/// \returns what is wrong (at most 20 faults of the file's lines); empty: the part is filled
+std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext& context,
+                                     sim::TracePart& part);
+
+}  // namespace cra::scenarios
