@@ -1,0 +1,376 @@
+#include "tools/arguments.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <string_view>
+
+#include "scenarios/scenario.h"
+
+namespace cra::tools {
+namespace {
+
+namespace po = boost::program_options;
+
+enum CommandBit : unsigned {
+  kRun = 1,
+  kEvaluate = 2,
+  kCheck = 4,
+  kKeys = 8,
+  kDoctor = 16,
+  kAll = 31,
+};
+
+struct Command {
+  const char* name;
+  unsigned bit;
+  const char* operand;
+  std::size_t fewest, most;  ///< operands
+  const char* doc;
+  const char* more;  ///< paragraphs of `cra COMMAND --help`
+};
+
+constexpr std::array<Command, 5> kCommands{{
+    {"run", kRun, "SCENARIO.yaml", 1, 1,
+     "train the agent the scenario names, evaluate it beside all heuristics, write the result",
+     "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
+     "same\n"
+     "frozen test episodes. The reference is the tuned heuristic with the lowest mean cost on the\n"
+     "test episodes: the strongest one in hindsight, so that learning is not flattered.\n"
+     "\n"
+     "FILE.h5 appears only when it is complete. Beside it, while the run lasts:\n"
+     "FILE.metrics.jsonl (one line per update; stays) and FILE.h5.checkpoint (goes at the end).\n"
+     "Ctrl-C, TERM or USR1 finish the update, write the checkpoint and exit with 85; a second\n"
+     "Ctrl-C stops at once. --resume continues from the checkpoint, bit for bit; where there is\n"
+     "none it starts from the beginning, and where the result is complete it prints it again.\n"},
+    {"evaluate", kEvaluate, "SCENARIO.yaml", 1, 1,
+     "evaluate without training: saved policies, or heuristics by name",
+     "A word after --policy that names a file is a result file, and stands for the learned policy\n"
+     "in it, called by the file's name; any other word is a heuristic, tuned before it is "
+     "compared.\n"},
+    {"check", kCheck, "FILE...", 1, 100000,
+     "validate scenarios and result files; every error at once, with file:line:column",
+     "Result files are known by their first bytes, whatever their names; all else is read as a\n"
+     "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
+    {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
+     "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
+    {"doctor", kDoctor, "", 0, 0,
+     "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
+}};
+
+struct Option {
+  const char* name;
+  char letter;        ///< 0 = none
+  const char* value;  ///< nullptr for a switch
+  bool repeats;
+  unsigned commands;
+  const char* doc;
+};
+
+constexpr std::array<Option, 14> kOptions{{
+    {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate,
+     "what to evaluate; several words, and repeatable"},
+    {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate,
+     "override a key of the scenario; repeatable, in order (see cra keys)"},
+    {"seed", 0, "N", false, kRun | kEvaluate,
+     "root of all random numbers; the same as --set seed=N"},
+    {"threads", 0, "N", false, kRun | kEvaluate,
+     "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
+    {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
+     "where the network runs; auto is the CPU in this version"},
+    {"out", 0, "FILE.h5", false, kRun | kEvaluate,
+     "result file; default results/runs/<scenario>-s<seed>.h5 (evaluate: ...-evaluate.h5)"},
+    {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
+    {"force", 0, nullptr, false, kRun | kEvaluate, "replace existing files"},
+    {"dry-run", 0, nullptr, false, kRun | kEvaluate,
+     "print the resolved scenario and the planned work; write nothing"},
+    {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor,
+     "one JSON object on stdout instead of text; errors stay text on stderr"},
+    {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck, "no progress and no notes on stderr"},
+    {"verbose", 'v', nullptr, false, kRun | kEvaluate, "more notes on stderr"},
+    {"markdown", 0, nullptr, false, kKeys, "as a Markdown table"},
+    {"json-schema", 0, nullptr, false, kKeys, "as JSON Schema (draft 7), for editors"},
+}};
+
+const Command& command_of(const std::string& name) {
+  const auto* found = std::find_if(kCommands.begin(), kCommands.end(),
+                                   [&](const Command& c) { return name == c.name; });
+  if (found != kCommands.end()) return *found;
+  std::vector<std::string> known = command_names();
+  known.emplace_back("help");
+  const std::string near = scenarios::did_you_mean(name, known);
+  std::string text = "unknown command \"" + name + "\"";
+  if (!near.empty()) text += "; did you mean \"" + near + "\"?";
+  text += "\n  known commands:";
+  for (const std::string& k : known) text += (&k == known.data() ? " " : ", ") + k;
+  throw UsageError(text);
+}
+
+std::vector<std::string> option_words(const Command& c) {
+  std::vector<std::string> words;
+  for (const Option& o : kOptions)
+    if ((o.commands & c.bit) != 0) words.push_back("--" + std::string(o.name));
+  words.emplace_back("--help");
+  words.emplace_back("--version");
+  return words;
+}
+
+[[noreturn]] void unknown_option(const Command& c, const std::string& token) {
+  const std::vector<std::string> known = option_words(c);
+  const std::string word = token.substr(0, token.find('='));
+  const std::string bare = word.substr(std::min(word.find_first_not_of('-'), word.size()));
+  const std::string near = scenarios::did_you_mean("--" + bare, known);
+  std::string text = "unknown option \"" + word + "\"";
+  if (!near.empty()) text += "; did you mean \"" + near + "\"?";
+  text += "\n  options of cra " + std::string(c.name) + ":";
+  for (const std::string& k : known) text += (&k == known.data() ? " " : ", ") + k;
+  throw UsageError(text);
+}
+
+po::options_description describe(const Command& c) {
+  po::options_description all;
+  for (const Option& o : kOptions) {
+    if ((o.commands & c.bit) == 0) continue;
+    std::string name = o.name;
+    if (o.letter != 0) name += std::string(",") + o.letter;
+    if (o.value == nullptr) {
+      all.add_options()(name.c_str(), "");
+    } else {
+      auto* value = po::value<std::vector<std::string>>();
+      if (std::string_view(o.name) == "policy") value->multitoken();
+      all.add_options()(name.c_str(), value, "");
+    }
+  }
+  all.add_options()("help,h", "")("version", "")("operand", po::value<std::vector<std::string>>(),
+                                                 "");
+  return all;
+}
+
+/// Splits the words after the command. Boost's own texts do not say what would be right.
+std::vector<po::option> split(const Command& c, const std::vector<std::string>& words) {
+  using Style = po::command_line_style::style_t;
+  constexpr int kStyle = Style::allow_long | Style::long_allow_adjacent | Style::long_allow_next |
+                         Style::allow_short | Style::allow_dash_for_short |
+                         Style::short_allow_next | Style::allow_sticky;
+  const po::options_description all = describe(c);
+  po::positional_options_description operands;
+  operands.add("operand", -1);
+  try {
+    return po::command_line_parser(words)
+        .options(all)
+        .positional(operands)
+        .style(kStyle)
+        .allow_unregistered()
+        .run()
+        .options;
+  } catch (const po::invalid_command_line_syntax& e) {
+    using Kind = po::invalid_syntax::kind_t;
+    const std::string name = e.get_option_name();
+    if (e.kind() == Kind::extra_parameter) throw UsageError(name + " takes no value");
+    throw UsageError(name + " needs a value");
+  } catch (const po::error& e) {
+    throw UsageError(e.what());
+  }
+}
+
+Device device_of(const std::string& text) {
+  if (text == "auto") return Device::automatic;
+  if (text == "cpu") return Device::cpu;
+  if (text == "cuda") return Device::cuda;
+  const std::string near = scenarios::did_you_mean(text, {"auto", "cpu", "cuda"});
+  throw UsageError("--device is \"" + text + "\", expected auto, cpu or cuda" +
+                   (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+}
+
+void store(Arguments& a, const std::string& name, const std::vector<std::string>& values,
+           std::string& seed) {
+  if (name == "help") a.help = true;
+  if (name == "version") a.command = "version";
+  if (name == "resume") a.resume = true;
+  if (name == "force") a.force = true;
+  if (name == "dry-run") a.dry_run = true;
+  if (name == "json") a.json = true;
+  if (name == "quiet") a.quiet = true;
+  if (name == "verbose") a.verbose = true;
+  if (name == "markdown") a.markdown = true;
+  if (name == "json-schema") a.json_schema = true;
+  if (name == "operand") a.files.push_back(values.at(0));
+  if (name == "set") a.set.push_back(values.at(0));
+  if (name == "policy") a.policies.insert(a.policies.end(), values.begin(), values.end());
+  if (name == "seed") seed = std::to_string(whole_number("--seed", values.at(0), 0, 1LL << 53));
+  if (name == "threads") {
+    a.threads = static_cast<int>(whole_number("--threads", values.at(0), 1, 1024));
+  }
+  if (name == "device") a.device = device_of(values.at(0));
+  if (name == "out") a.out = values.at(0);
+}
+
+void check_operands(const Arguments& a, const Command& c) {
+  const std::string call = "cra " + std::string(c.name);
+  if (a.files.size() < c.fewest) {
+    throw UsageError(call + " needs " + (c.most == 1 ? "a scenario file" : "a file") + ": " + call +
+                     " " + c.operand);
+  }
+  if (a.files.size() > c.most) {
+    throw UsageError("unexpected word \"" + a.files[c.most] + "\"; the form is: " + call +
+                     (*c.operand == 0 ? "" : " ") + c.operand);
+  }
+  for (const std::string& f : a.files)
+    if (f.empty()) throw UsageError(call + ": a file name is empty");
+  if (a.resume && a.force) {
+    throw UsageError("--resume continues a run and --force starts it again: give one of them");
+  }
+  if (c.bit == kEvaluate && a.policies.empty()) {
+    throw UsageError("cra evaluate needs --policy: a result file or the name of a heuristic");
+  }
+  if (a.markdown && a.json_schema) {
+    throw UsageError("--markdown and --json-schema are two forms of one list: give one of them");
+  }
+}
+
+std::string padded(std::string text, std::size_t width) {
+  text.resize(std::max(width, text.size() + 1), ' ');
+  return text;
+}
+
+std::string quoted(const std::string& word) {
+  const bool plain = !word.empty() && word.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyz"
+                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789._-+=/:,@%") == std::string::npos;
+  if (plain) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+}  // namespace
+
+std::int64_t whole_number(const std::string& option, const std::string& text, std::int64_t lo,
+                          std::int64_t hi) {
+  const std::string expected =
+      "expected a whole number from " + std::to_string(lo) + " to " + std::to_string(hi);
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const bool leading_zero = text.size() > 1 && text[0] == '0';
+  if (text.empty() || error != std::errc() || stop != end || leading_zero || value < lo ||
+      value > hi) {
+    throw UsageError(option + " is \"" + text + "\", " + expected);
+  }
+  return value;
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const Command& c : kCommands) names.emplace_back(c.name);
+  return names;
+}
+
+Arguments parse_arguments(const std::vector<std::string>& words) {
+  Arguments a;
+  a.words = words;
+  if (words.size() < 2) {
+    a.command = "";
+    return a;
+  }
+  const std::string& first = words[1];
+  if (first == "help" || first == "--help" || first == "-h") {
+    a.command = "help";
+    a.files.assign(words.begin() + 2, words.end());
+    return a;
+  }
+  if (first == "--version" || first == "version") {
+    a.command = "version";
+    return a;
+  }
+  const Command& c = command_of(first);
+  a.command = c.name;
+  std::string seed;
+  std::vector<std::string> seen;
+  for (const po::option& o : split(c, {words.begin() + 2, words.end()})) {
+    if (o.unregistered) unknown_option(c, o.original_tokens.at(0));
+    const std::string flag = "--" + o.string_key;
+    const auto* spec = std::find_if(kOptions.begin(), kOptions.end(),
+                                    [&](const Option& x) { return o.string_key == x.name; });
+    if (spec != kOptions.end() && !spec->repeats) {
+      if (std::find(seen.begin(), seen.end(), flag) != seen.end()) {
+        throw UsageError(flag + " is given twice");
+      }
+      seen.push_back(flag);
+    }
+    if (spec != kOptions.end() && spec->value != nullptr) {
+      for (const std::string& v : o.value)
+        if (v.empty()) throw UsageError(flag + " needs a value");
+    }
+    store(a, o.string_key, o.value, seed);
+  }
+  if (a.help || a.command == "version") return a;
+  if (!seed.empty()) a.set.push_back("seed=" + seed);
+  check_operands(a, c);
+  return a;
+}
+
+std::string short_help() {
+  return "cra: is a learned allocation policy worth it, on this pool and this workload?\n"
+         "\n"
+         "  cra run scenarios/quickstart.yaml        train, compare with heuristics, write a "
+         "result\n"
+         "  cra check scenarios/quickstart.yaml      what is wrong with a scenario, with line and "
+         "column\n"
+         "\n"
+         "Next: cra help\n";
+}
+
+std::string general_help() {
+  std::string text = "usage: cra COMMAND [OPTIONS]\n\n";
+  for (const Command& c : kCommands) {
+    text += "  " + padded(std::string("cra ") + c.name + " " + c.operand, 30) + c.doc + "\n";
+  }
+  text += "  " + padded("cra help exit-codes", 30) + "what the exit codes mean\n";
+  text += "  " + padded("cra --version", 30) + "version and commit\n";
+  text += "\nOptions of a command: cra COMMAND --help\n";
+  return text;
+}
+
+std::string command_help(const std::string& command) {
+  const Command& c = command_of(command);
+  std::string text = std::string("usage: cra ") + c.name;
+  if (*c.operand != 0) text += std::string(" ") + c.operand;
+  if (c.bit == kEvaluate) text += " --policy RESULT.h5|NAME ...";
+  text += " [OPTIONS]\n\n" + std::string(c.doc) + "\n";
+  if (*c.more != 0) text += "\n" + std::string(c.more);
+  text += "\noptions:\n";
+  for (const Option& o : kOptions) {
+    if ((o.commands & c.bit) == 0) continue;
+    std::string word = o.letter == 0 ? "" : std::string("-") + o.letter + ", ";
+    word += "--" + std::string(o.name);
+    if (o.value != nullptr) word += " " + std::string(o.value);
+    text += "  " + padded(word, 30) + o.doc + "\n";
+  }
+  return text + "  " + padded("-h, --help", 30) + "this text\n";
+}
+
+std::string exit_codes_help() {
+  return "  0    all went well\n"
+         "  1    failure: of the program, the disk, the machine\n"
+         "  2    usage: the command line is wrong\n"
+         "  3    an input file is missing, damaged or says something impossible\n"
+         "  4    a sweep in which some runs failed\n"
+         "  5    diverged: a number stopped being finite; the message names the array and the "
+         "index\n"
+         "  85   checkpointed on a signal; please requeue with --resume\n"
+         "  130  interrupted (second Ctrl-C)\n";
+}
+
+std::string resume_command(const Arguments& a) {
+  std::string text;
+  for (const std::string& word : a.words) {
+    if (word == "--force" || word == "--resume") continue;
+    text += (text.empty() ? "" : " ") + quoted(word);
+  }
+  return text + " --resume";
+}
+
+}  // namespace cra::tools

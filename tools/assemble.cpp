@@ -1,0 +1,292 @@
+#include "tools/assemble.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "sim/sim.h"
+#include "tools/provenance.h"
+
+namespace cra::tools {
+namespace {
+
+using results::Data;
+using results::GroupData;
+using Doubles = std::vector<double>;
+using Integers = std::vector<std::int64_t>;
+using Texts = std::vector<std::string>;
+
+/// 0, 1, ..., n - 1.
+Integers numbers(std::int64_t n) {
+  Integers x(static_cast<std::size_t>(n));
+  std::iota(x.begin(), x.end(), std::int64_t{0});
+  return x;
+}
+
+Data text(std::string x) { return Texts{std::move(x)}; }
+Data number(double x) { return Doubles{x}; }
+Data integer(std::int64_t x) { return Integers{x}; }
+
+std::string joined(const Texts& words, const char* between) {
+  std::string all;
+  for (const std::string& w : words) all += (all.empty() ? "" : between) + w;
+  return all;
+}
+
+/// The name of the alternative a variant of kinds holds.
+template <class V>
+std::string kind_of(const V& kinds) {
+  return std::visit([](const auto& k) { return std::string(k.name); }, kinds);
+}
+
+/// "group-3" for nodes of a named group, "node-3" otherwise; counted within the pool.
+Texts node_names(const sim::Pool& p) {
+  Texts names;
+  for (const sim::Group& g : p.groups)
+    for (int i = 0; i < g.count; ++i) names.push_back(g.name + "-" + std::to_string(i));
+  for (int n = static_cast<int>(names.size()); n < p.nodes; ++n)
+    names.push_back("node-" + std::to_string(n));
+  return names;
+}
+
+Texts policy_names(const std::vector<Candidate>& all) {
+  Texts names;
+  for (const Candidate& c : all) names.push_back(c.name);
+  return names;
+}
+
+GroupData provenance(const scenarios::Scenario& s, const Circumstances& c,
+                     const std::string& finished) {
+  return {"provenance",
+          {},
+          {{"scenario_yaml", text(s.text)},
+           {"resolved_yaml", text(s.resolved)},
+           {"scenario_path", text(s.path)},
+           {"overrides", text(joined(s.overrides, "\n"))},
+           {"command_line", text(joined(c.words, " "))},
+           {"version", text(version())},
+           {"git_commit", text(commit())},
+           {"compiler", text(compiler())},
+           {"build_flags", text(build_flags())},
+           {"libraries", text(json_of(libraries()))},
+           {"host", text(host())},
+           {"cpu", text(processor())},
+           {"device", text(c.device)},
+           {"threads", integer(c.threads)},
+           {"seed", integer(s.settings.seed)},
+           {"rng", text("Philox4x32-10; counter = (set, episode, stream, node, slot), key = seed")},
+           {"started", text(c.started)},
+           {"finished", text(finished)},
+           {"train_seconds", number(c.train_seconds)},
+           {"attempts", integer(c.attempts)}}};
+}
+
+GroupData node(const sim::Params& p, const sim::Exogenous& x) {
+  // The placement before slot 0 is part of the equations; only the simulator knows it.
+  const sim::Batch fresh = sim::reset(p, x, {0});
+  const auto scale = std::visit([](const auto& e) { return e.scale.value; }, p.errors);
+  return {"node",
+          {{"node", node_names(p.pool)}},
+          {{"capacity", p.pool.capacity.value},
+           {"need", p.pool.need.value},
+           {"error_scale", scale},
+           {"base_rate", sim::base_rate(p)},
+           {"initial_rate", fresh.rate},
+           {"budget", number(p.pool.budget)},
+           {"lag", number(p.pool.lag)},
+           {"abandonment", number(p.workload.abandonment)},
+           {"switching", number(p.cost.switching)},
+           {"switching_smoothing", number(p.cost.switching_smoothing)},
+           {"slot_seconds", number(p.workload.slot_seconds)}}};
+}
+
+GroupData train(const agents::TrainState& t) {
+  Integers updates = numbers(t.updates);
+  for (std::int64_t& u : updates) ++u;  // "number of updates done"
+  return {"train",
+          {{"update", updates}},
+          {{"env_steps", t.log_env_steps},
+           {"cost", t.log_cost},
+           {"score", t.log_score},
+           {"gradient_norm", t.log_gradient_norm},
+           {"learning_rate", t.log_learning_rate},
+           {"entropy", t.log_entropy},
+           {"sigma", t.log_sigma}}};
+}
+
+GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x) {
+  GroupData g{"eval", {{"policy", policy_names(all)}, {"episode", numbers(x.episodes)}}, {}};
+  auto add = [&](const char* name, Doubles agents::Outcome::*column) {
+    Doubles rows;
+    for (const Candidate& c : all)
+      rows.insert(rows.end(), (c.outcome.*column).begin(), (c.outcome.*column).end());
+    g.variables.push_back({name, std::move(rows)});
+  };
+  add("cost", &agents::Outcome::cost);
+  add("error_cost", &agents::Outcome::error_cost);
+  add("switching_cost", &agents::Outcome::switching_cost);
+  add("score", &agents::Outcome::score);
+  add("served", &agents::Outcome::served);
+  add("lost", &agents::Outcome::lost);
+  return g;
+}
+
+GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
+                     const sim::Exogenous& x) {
+  const std::int64_t episodes = all.front().trajectory.episodes;
+  const auto end = static_cast<std::ptrdiff_t>(x.at(episodes, 0));
+  auto first = [&](const Doubles& v) { return Doubles(v.begin(), v.begin() + end); };
+  GroupData g{"trajectory",
+              {{"policy", policy_names(all)},
+               {"episode", numbers(episodes)},
+               {"slot", numbers(x.slots)},
+               {"node", node_names(p.pool)}},
+              {{"arrivals", first(x.arrivals)},
+               {"availability", first(x.availability)},
+               {"importance", first(x.importance)}}};
+  using T = agents::Trajectory;
+  auto add = [&](const char* name, Doubles T::*column) {
+    Doubles rows;
+    for (const Candidate& c : all)
+      rows.insert(rows.end(), (c.trajectory.*column).begin(), (c.trajectory.*column).end());
+    g.variables.push_back({name, std::move(rows)});
+  };
+  add("proportion", &T::proportion);
+  add("grant", &T::grant);
+  add("rate", &T::rate);
+  add("served", &T::served);
+  add("lost", &T::lost);
+  add("backlog", &T::backlog);
+  add("error", &T::error);
+  add("error_cost", &T::error_cost);
+  add("switching_cost", &T::switching_cost);
+  add("cost", &T::cost);
+  add("score", &T::score);
+  return g;
+}
+
+GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
+  Texts tensors, knobs;
+  Integers offsets, rows, cols;
+  for (const attention::Tensor& t : agents::layout(n)) {
+    tensors.push_back(t.name);
+    offsets.push_back(t.offset);
+    rows.push_back(t.rows);
+    cols.push_back(t.cols);
+  }
+  for (const agents::Knob& k : agents::baseline_knobs(n.base.name)) knobs.push_back(k.name);
+  return {"policy",
+          {{"parameter", numbers(static_cast<std::int64_t>(n.theta.size()))},
+           {"tensor", tensors},
+           {"feature", n.features},
+           {"base_knob", knobs}},
+          {{"theta", n.theta},
+           {"tensor_offset", offsets},
+           {"tensor_rows", rows},
+           {"tensor_cols", cols},
+           {"feature_mean", n.feature_mean},
+           {"feature_scale", n.feature_scale},
+           {"base_knob_value", n.base.knobs},
+           {"base", text(n.base.name)},
+           {"kind", text(kind_of(s.agents.agent.policy))},
+           {"attention", text(kind_of(s.attention.kind))},
+           {"width", integer(n.shape.width)},
+           {"heads", integer(n.shape.heads)},
+           {"layers", integer(n.shape.layers)},
+           {"temperature", number(n.shape.temperature)}}};
+}
+
+GroupData tuning(const std::vector<agents::Tuning>& all) {
+  Texts baseline, knobs;
+  Doubles cost;
+  std::vector<std::int8_t> chosen;
+  for (const agents::Tuning& t : all) {
+    for (std::size_t c = 0; c < t.tried.size(); ++c) {
+      nlohmann::ordered_json values = nlohmann::ordered_json::object();
+      for (std::size_t k = 0; k < t.knobs.size(); ++k) values[t.knobs[k].name] = t.tried[c][k];
+      baseline.push_back(t.rule.name);
+      knobs.push_back(values.dump());
+      cost.push_back(t.cost[c]);
+      chosen.push_back(t.tried[c] == t.rule.knobs ? 1 : 0);
+    }
+  }
+  return {"tuning",
+          {{"candidate", numbers(static_cast<std::int64_t>(baseline.size()))}},
+          {{"baseline", baseline}, {"knobs", knobs}, {"cost", cost}, {"chosen", chosen}}};
+}
+
+GroupData summary_group(const Summary& s, std::int64_t env_steps) {
+  Texts names, kinds;
+  std::vector<std::int8_t> tuned;
+  Doubles cost, cost_se, score, difference, se, low, high, won;
+  std::string learned;
+  // The reference is compared with nothing: missing, not 0.
+  constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+  for (const Row& r : s.rows) {
+    const bool paired = r.against_best.has_value();
+    const results::Paired p = r.against_best.value_or(results::Paired{});
+    names.push_back(r.name);
+    kinds.push_back(r.kind);
+    tuned.push_back(r.tuned ? 1 : 0);
+    cost.push_back(r.cost.mean);
+    cost_se.push_back(r.cost.se);
+    score.push_back(r.score.mean);
+    difference.push_back(paired ? p.difference : kMissing);
+    se.push_back(paired ? p.se : kMissing);
+    low.push_back(paired ? p.ci_low : kMissing);
+    high.push_back(paired ? p.ci_high : kMissing);
+    won.push_back(paired ? p.won : kMissing);
+    if (r.kind == "learned" && learned.empty()) learned = r.name;
+  }
+  return {"summary",
+          {{"policy", names}},
+          {{"kind", kinds},
+           {"tuned", tuned},
+           {"cost", cost},
+           {"cost_se", cost_se},
+           {"score", score},
+           {"paired_difference", difference},
+           {"paired_se", se},
+           {"ci_low", low},
+           {"ci_high", high},
+           {"episodes_won", won},
+           {"gap_closed", Doubles(names.size(), kMissing)},
+           {"best_heuristic", text(s.best)},
+           {"learned", text(learned)},
+           {"verdict", text(verdict_text(s))},
+           {"episodes", integer(s.episodes)},
+           {"env_steps", integer(env_steps)}}};
+}
+
+}  // namespace
+
+results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
+                          const std::vector<Candidate>& all,
+                          const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
+                          const agents::TrainState* train_state, const Summary& summary) {
+  const std::string now = now_utc();
+  results::RunFile run;
+  run.attributes = {{"title", s.settings.name + ", seed " + std::to_string(s.settings.seed)},
+                    {"history", now + " " + joined(c.words, " ")},
+                    {"date_created", now},
+                    {"status", "complete"}};
+  if (!c.digest.empty()) run.attributes.emplace_back(kRunDigest, c.digest);
+  run.groups.push_back(provenance(s, c, now));
+  run.groups.push_back(node(s.settings.sim, x));
+  if (train_state != nullptr) run.groups.push_back(train(*train_state));
+  run.groups.push_back(eval(all, x));
+  if (all.front().trajectory.episodes > 0) {
+    run.groups.push_back(trajectory(all, s.settings.sim, x));
+  }
+  if (train_state != nullptr) {
+    for (const Candidate& candidate : all)
+      if (candidate.network) run.groups.push_back(policy(*candidate.network, s.settings));
+  }
+  if (!tunings.empty()) run.groups.push_back(tuning(tunings));
+  run.groups.push_back(summary_group(summary, train_state == nullptr ? 0 : train_state->env_steps));
+  return run;
+}
+
+}  // namespace cra::tools

@@ -1,0 +1,16 @@
+// tools/commands.h: one function per subcommand. Each returns the exit code, or throws an Error.
+#pragma once
+
+#include "tools/arguments.h"
+
+namespace cra::tools {
+
+constexpr int kExitRequeue = 85;
+
+int run(const Arguments& a);
+int evaluate(const Arguments& a);
+int check(const Arguments& a);
+int keys(const Arguments& a);
+int doctor(const Arguments& a);
+
+}  // namespace cra::tools

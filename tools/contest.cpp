@@ -1,0 +1,117 @@
+#include "tools/contest.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "attention/attention.h"
+#include "cuda/cuda.h"
+#include "sim/sim.h"
+#include "tools/signals.h"
+
+namespace cra::tools {
+
+int set_threads(const Arguments& a) {
+  int threads = a.threads;
+  const char* omp = std::getenv("OMP_NUM_THREADS");
+  const char* slurm = std::getenv("SLURM_CPUS_PER_TASK");
+  if (threads == 0 && (omp == nullptr || *omp == 0) && slurm != nullptr) {
+    // Not ours to complain about: what is no number is passed over.
+    std::from_chars(slurm, slurm + std::strlen(slurm), threads);
+    threads = std::clamp(threads, 0, 1024);
+  }
+  if (threads > 0) omp_set_num_threads(threads);
+  return omp_get_max_threads();
+}
+
+agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s) {
+  if (a.device != Device::cuda) return attention::make_cpu_engine;
+  const auto features = static_cast<int>(sim::feature_names(s.sim).size());
+  cuda::make_engine(attention::shape_of(s.attention, features));
+  return cuda::make_engine;
+}
+
+std::vector<std::string> heuristics_of(const agents::Evaluation& e) {
+  std::vector<std::string> all = agents::baseline_names();
+  if (e.baselines.empty()) return all;
+  const auto unwanted = [&](const std::string& name) {
+    return std::find(e.baselines.begin(), e.baselines.end(), name) == e.baselines.end();
+  };
+  all.erase(std::remove_if(all.begin(), all.end(), unwanted), all.end());
+  return all;
+}
+
+std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
+                                     const scenarios::Settings& s, Progress& progress) {
+  const auto seed = static_cast<std::uint64_t>(s.seed);
+  const sim::Exogenous x =
+      sim::draw(s.sim, seed, EpisodeSet::tuning, 0, s.agents.evaluation.tuning_episodes);
+  progress.stage("tuning heuristics", static_cast<std::int64_t>(names.size()));
+  std::vector<agents::Tuning> all;
+  for (const std::string& name : names) {
+    check_stop();
+    all.push_back(agents::tune(name, s.sim, x));
+    progress.step(static_cast<std::int64_t>(all.size()), name);
+  }
+  check_stop();
+  return all;
+}
+
+const agents::Tuning& best_of(const std::vector<agents::Tuning>& all) {
+  return *std::min_element(
+      all.begin(), all.end(),
+      [](const agents::Tuning& a, const agents::Tuning& b) { return a.best_cost < b.best_cost; });
+}
+
+Candidate heuristic(agents::Tuning tuning, const sim::Params& p) {
+  Candidate c;
+  c.name = tuning.rule.name;
+  c.kind = "heuristic";
+  c.policy = agents::make_baseline(tuning.rule, p);
+  c.tuning = std::move(tuning);
+  return c;
+}
+
+Candidate learned(const std::string& name, agents::Network network, const sim::Params& p,
+                  const agents::EngineFactory& engine) {
+  Candidate c;
+  c.name = name;
+  c.kind = "learned";
+  c.policy = agents::make_learned(network, p, engine);
+  c.network = std::move(network);
+  return c;
+}
+
+sim::Exogenous evaluation_episodes(const scenarios::Settings& s) {
+  return sim::draw(s.sim, static_cast<std::uint64_t>(s.seed), EpisodeSet::evaluation, 0,
+                   s.agents.evaluation.episodes);
+}
+
+void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::Exogenous& x,
+          Progress& progress) {
+  progress.stage("evaluating policies", static_cast<std::int64_t>(all.size()));
+  const std::int64_t recorded = std::min<std::int64_t>(s.output.trajectories, x.episodes);
+  std::int64_t done = 0;
+  for (Candidate& c : all) {
+    check_stop();
+    c.outcome = agents::evaluate(*c.policy, s.sim, x);
+    if (recorded > 0) c.trajectory = agents::record(*c.policy, s.sim, x, recorded);
+    progress.step(++done, c.name);
+  }
+  check_stop();
+}
+
+Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s) {
+  std::vector<Contestant> contestants;
+  for (const Candidate& c : all) {
+    const bool tuned = c.tuning && !c.tuning->knobs.empty();
+    contestants.push_back({c.name, c.kind, tuned, c.outcome.cost, c.outcome.score});
+  }
+  return summarise(contestants, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed));
+}
+
+}  // namespace cra::tools

@@ -1,0 +1,58 @@
+// tools/contest.h: the stages `cra run` and `cra evaluate` share: tune the heuristics, let every
+// policy meet the same frozen episodes, compare.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agents/agents.h"
+#include "scenarios/scenario.h"
+#include "tools/arguments.h"
+#include "tools/progress.h"
+#include "tools/summary.h"
+
+namespace cra::tools {
+
+/// A policy on its way through the comparison.
+struct Candidate {
+  std::string name;
+  std::string kind;                      ///< learned or heuristic
+  std::optional<agents::Tuning> tuning;  ///< of heuristics
+  std::optional<agents::Network> network;
+  std::unique_ptr<agents::Policy> policy;
+  agents::Outcome outcome;        ///< after meet()
+  agents::Trajectory trajectory;  ///< after meet()
+};
+
+/// Threads for OpenMP: --threads, else OMP_NUM_THREADS (left to the runtime), else
+/// SLURM_CPUS_PER_TASK, else all. \returns their number
+int set_threads(const Arguments& a);
+
+/// The engine of --device, tried once on this scenario's shape, so that a missing GPU is told
+/// before the work and not after the tuning.
+agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s);
+
+/// Names of the heuristics a scenario compares, in the order of the list of all.
+std::vector<std::string> heuristics_of(const agents::Evaluation& e);
+
+/// Tunes heuristics on the tuning episodes. \throws Stopped on a signal
+std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
+                                     const scenarios::Settings& s, Progress& progress);
+/// The one with the lowest cost on the tuning episodes; not empty.
+const agents::Tuning& best_of(const std::vector<agents::Tuning>& all);
+
+Candidate heuristic(agents::Tuning tuning, const sim::Params& p);
+Candidate learned(const std::string& name, agents::Network network, const sim::Params& p,
+                  const agents::EngineFactory& engine);
+
+/// The frozen test episodes.
+sim::Exogenous evaluation_episodes(const scenarios::Settings& s);
+/// Every candidate on the test episodes, and slot by slot on the first few. \throws Stopped
+void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::Exogenous& x,
+          Progress& progress);
+/// \param seed of the bootstrap
+Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s);
+
+}  // namespace cra::tools

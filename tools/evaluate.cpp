@@ -1,0 +1,100 @@
+// cra evaluate: saved policies and heuristics on the test episodes of a scenario, no training.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "tools/assemble.h"
+#include "tools/commands.h"
+#include "tools/contest.h"
+#include "tools/outputs.h"
+#include "tools/plan.h"
+#include "tools/provenance.h"
+#include "tools/recall.h"
+#include "tools/terminal.h"
+
+namespace cra::tools {
+namespace {
+
+/// The words of --policy, sorted out.
+struct Wanted {
+  std::vector<std::string> heuristics;  ///< by name
+  std::vector<std::string> files;
+};
+
+/// A word is a file when there is one, or when it can be nothing else.
+bool names_file(const std::string& word, const std::vector<std::string>& known) {
+  if (std::find(known.begin(), known.end(), word) != known.end()) return false;
+  return exists(word) || word.find('/') != std::string::npos ||
+         (word.size() > 3 && word.substr(word.size() - 3) == ".h5");
+}
+
+Wanted sort_out(const std::vector<std::string>& words) {
+  const std::vector<std::string> known = agents::baseline_names();
+  Wanted w;
+  for (const std::string& word : words) {
+    std::vector<std::string>& list = names_file(word, known) ? w.files : w.heuristics;
+    if (std::find(list.begin(), list.end(), word) != list.end()) {
+      throw UsageError("--policy names \"" + word + "\" twice");
+    }
+    list.push_back(word);
+  }
+  for (const std::string& name : w.heuristics) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string near = scenarios::did_you_mean(name, known);
+    std::string text = "--policy is \"" + name + "\", neither a file nor a heuristic";
+    if (!near.empty()) text += "; did you mean \"" + near + "\"?";
+    text += "\n  known heuristics:";
+    for (const std::string& k : known) text += (&k == known.data() ? " " : ", ") + k;
+    throw UsageError(text);
+  }
+  return w;
+}
+
+/// "results/runs/traffic-s7.h5" is called traffic-s7; a second file of that name by its path.
+std::string label_of(const std::string& file, const std::vector<Candidate>& taken) {
+  const std::string stem = std::filesystem::path(file).stem().string();
+  const bool free =
+      std::none_of(taken.begin(), taken.end(), [&](const Candidate& c) { return c.name == stem; });
+  return free ? stem : file;
+}
+
+}  // namespace
+
+int evaluate(const Arguments& a) {
+  const Wanted wanted = sort_out(a.policies);
+  const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
+  const scenarios::Settings& s = scenario.settings;
+  const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed) + "-evaluate");
+  if (a.dry_run) {
+    print(scenario.resolved);
+    tell(plan_text(s, false, wanted.files.size() + wanted.heuristics.size(), out.result));
+    return 0;
+  }
+  prepare_folder(a, out);
+  const results::Lock lock(out.result);
+  refuse_existing(a, out);
+
+  Circumstances about{a.words, "", now_utc()};
+  about.threads = set_threads(a);
+  about.device = a.device == Device::cuda ? "cuda" : "cpu";
+  const agents::EngineFactory engine = choose_engine(a, s);
+  std::vector<Candidate> all;
+  for (const std::string& file : wanted.files) {
+    agents::Network network = network_of(results::read_run(file), file);
+    all.push_back(learned(label_of(file, all), std::move(network), s.sim, engine));
+  }
+  Progress progress(a.quiet);
+  const std::vector<agents::Tuning> tunings = tune_all(wanted.heuristics, s, progress);
+  for (const agents::Tuning& t : tunings) all.push_back(heuristic(t, s.sim));
+  const sim::Exogenous x = evaluation_episodes(s);
+  meet(all, s, x, progress);
+  progress.clear();
+  const Summary summary = compare(all, s);
+  const results::RunFile file = assemble(scenario, about, all, tunings, x, nullptr, summary);
+  results::write_file(out.result, results::encode(file, s.output.compression));
+  const Headline headline = headline_of(file, s, out.result);
+  print(a.json ? json_text(summary, headline) : table_text(summary, headline));
+  return 0;
+}
+
+}  // namespace cra::tools

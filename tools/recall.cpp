@@ -1,0 +1,107 @@
+#include "tools/recall.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cra::tools {
+namespace {
+
+using results::GroupData;
+using results::values;
+using Doubles = std::vector<double>;
+using Integers = std::vector<std::int64_t>;
+using Texts = std::vector<std::string>;
+
+/// Row `i` of a matrix with `rows` rows.
+Doubles row(const Doubles& matrix, std::size_t rows, std::size_t i) {
+  const auto width = static_cast<std::ptrdiff_t>(matrix.size() / rows);
+  const auto begin = matrix.begin() + static_cast<std::ptrdiff_t>(i) * width;
+  return {begin, begin + width};
+}
+
+int small(std::int64_t x, const char* name, const std::string& path) {
+  if (x < 0 || x > 1'000'000) {
+    throw InputError(path + ": /policy/" + name + " is " + std::to_string(x));
+  }
+  return static_cast<int>(x);
+}
+
+}  // namespace
+
+const GroupData& group_of(const results::RunFile& run, const std::string& name,
+                          const std::string& path) {
+  const GroupData* g = run.group(name);
+  if (g == nullptr) throw InputError(path + ": there is no group /" + name);
+  return *g;
+}
+
+std::string attribute(const results::RunFile& run, const std::string& name) {
+  for (const auto& [key, value] : run.attributes)
+    if (key == name) return value;
+  return "";
+}
+
+agents::Network network_of(const results::RunFile& run, const std::string& path) {
+  if (run.group("policy") == nullptr) {
+    throw InputError(path + ": there is no learned policy in it (no group /policy)");
+  }
+  const GroupData& g = group_of(run, "policy", path);
+  agents::Network n;
+  n.features = values<std::string>(g, "feature");
+  n.shape.features = static_cast<int>(n.features.size());
+  n.shape.width = small(values<std::int64_t>(g, "width").at(0), "width", path);
+  n.shape.heads = small(values<std::int64_t>(g, "heads").at(0), "heads", path);
+  n.shape.layers = small(values<std::int64_t>(g, "layers").at(0), "layers", path);
+  n.shape.temperature = values<double>(g, "temperature").at(0);
+  if (n.shape.width == 0 || n.shape.heads == 0 || n.shape.width % n.shape.heads != 0 ||
+      !(n.shape.temperature > 0)) {
+    throw InputError(path + ": /policy has " + std::to_string(n.shape.heads) +
+                     " heads for a width of " + std::to_string(n.shape.width));
+  }
+  n.base.name = values<std::string>(g, "base").at(0);
+  n.base.knobs = values<double>(g, "base_knob_value");
+  n.feature_mean = values<double>(g, "feature_mean");
+  n.feature_scale = values<double>(g, "feature_scale");
+  n.theta = values<float>(g, "theta");
+  const Texts known = agents::baseline_names();
+  if (std::find(known.begin(), known.end(), n.base.name) == known.end() ||
+      agents::baseline_knobs(n.base.name).size() != n.base.knobs.size()) {
+    throw InputError(path + ": /policy/base is \"" + n.base.name + "\" with " +
+                     std::to_string(n.base.knobs.size()) +
+                     " knobs; this version has no such heuristic");
+  }
+  return n;
+}
+
+Summary summary_of(const results::RunFile& run, const scenarios::Settings& s) {
+  const GroupData& eval = group_of(run, "eval", s.name);
+  const GroupData& summary = group_of(run, "summary", s.name);
+  const auto& names = values<std::string>(eval, "policy");
+  const auto& kinds = values<std::string>(summary, "kind");
+  const auto& tuned = values<std::int8_t>(summary, "tuned");
+  std::vector<Contestant> all;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    all.push_back({names[i], kinds.at(i), tuned.at(i) != 0,
+                   row(values<double>(eval, "cost"), names.size(), i),
+                   row(values<double>(eval, "score"), names.size(), i)});
+  }
+  return summarise(all, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed));
+}
+
+Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
+                     const std::string& path) {
+  Headline h;
+  h.scenario = s.name;
+  h.nodes = s.sim.pool.nodes;
+  h.slots = s.sim.workload.slots;
+  h.seed = s.seed;
+  h.result = path;
+  h.env_steps = values<std::int64_t>(group_of(run, "summary", path), "env_steps").at(0);
+  h.seconds = values<double>(group_of(run, "provenance", path), "train_seconds").at(0);
+  if (const GroupData* train = run.group("train")) {
+    h.updates = static_cast<std::int64_t>(values<std::int64_t>(*train, "update").size());
+  }
+  return h;
+}
+
+}  // namespace cra::tools

@@ -1,0 +1,30 @@
+// tools/recall.h: a result file read back: the comparison, to print it again, and the policy.
+#pragma once
+
+#include <string>
+
+#include "agents/agents.h"
+#include "results/results.h"
+#include "scenarios/scenario.h"
+#include "tools/summary.h"
+
+namespace cra::tools {
+
+/// The learned policy of a result. \throws InputError  when there is none, or a size is wrong
+agents::Network network_of(const results::RunFile& run, const std::string& path);
+
+/// The comparison, computed again from the episodes in /eval.
+Summary summary_of(const results::RunFile& run, const scenarios::Settings& s);
+
+/// What the table says around it. \param path  of the result
+Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
+                     const std::string& path);
+
+/// The value of a root attribute, or "".
+std::string attribute(const results::RunFile& run, const std::string& name);
+
+/// \throws InputError  when the group is absent
+const results::GroupData& group_of(const results::RunFile& run, const std::string& name,
+                                   const std::string& path);
+
+}  // namespace cra::tools

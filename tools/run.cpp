@@ -1,0 +1,278 @@
+// cra run: train, evaluate beside the heuristics, write the result, print the table.
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "tools/assemble.h"
+#include "tools/commands.h"
+#include "tools/contest.h"
+#include "tools/metrics.h"
+#include "tools/outputs.h"
+#include "tools/plan.h"
+#include "tools/provenance.h"
+#include "tools/recall.h"
+#include "tools/signals.h"
+#include "tools/store.h"
+#include "tools/terminal.h"
+
+namespace cra::tools {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point then) {
+  return std::chrono::duration<double>(Clock::now() - then).count();
+}
+
+std::string learned_name(const agents::Agent& a) {
+  const auto name = [](const auto& k) { return std::string(k.name); };
+  return "attention + " + std::visit(name, a.learner);
+}
+
+std::string listed(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += "\n  " + line;
+  return text;
+}
+
+/// A checkpoint or a result of another run must not be mistaken for this one.
+void require_same_run(const std::string& path, const std::string& digest_there,
+                      const std::string& resolved_there, const std::string& digest,
+                      const scenarios::Scenario& s) {
+  if (digest_there == digest) return;
+  std::vector<std::string> what = differences(resolved_there, s.resolved, 8);
+  if (what.empty()) what = {"the work of a trace differs: the log is not the same file"};
+  throw InputError(path + " is of another run; --force starts again" + listed(what));
+}
+
+/// --resume on a finished run: the same end, without the work.
+int show_finished(const Arguments& a, const scenarios::Scenario& s, const std::string& path,
+                  const std::string& digest) {
+  const results::RunFile run = results::read_run(path);
+  const auto& there =
+      results::values<std::string>(group_of(run, "provenance", path), "resolved_yaml").at(0);
+  require_same_run(path, attribute(run, kRunDigest), there, digest, s);
+  if (!a.quiet) tell("cra: " + path + " is complete; nothing to do\n");
+  const Summary summary = summary_of(run, s.settings);
+  const Headline headline = headline_of(run, s.settings, path);
+  print(a.json ? json_text(summary, headline) : table_text(summary, headline));
+  return 0;
+}
+
+/// The checkpoint to go on from; none for a fresh run.
+std::optional<Checkpoint> find_checkpoint(const Arguments& a, const scenarios::Scenario& s,
+                                          const std::string& path, const std::string& digest) {
+  if (!a.resume) return std::nullopt;
+  std::string note;
+  const std::vector<results::Field> fields = results::read_checkpoint(path, note);
+  if (!note.empty()) warn(note);
+  if (fields.empty()) {
+    if (!a.quiet) tell("cra: no checkpoint at " + path + ": starting from the beginning\n");
+    return std::nullopt;
+  }
+  Checkpoint c = unpack(fields);
+  require_same_run(path, c.digest, c.resolved, digest, s);
+  const std::string program = version() + " " + commit();
+  if (c.program != program) {
+    warn(path + " was written by cra " + c.program + ", this is " + program +
+         ": the result may differ from an uninterrupted run");
+  }
+  ++c.attempts;
+  return c;
+}
+
+/// The training of one run with what surrounds it on disk and on the screen.
+class Session {
+ public:
+  Session(const Arguments& a, const scenarios::Scenario& s, const Outputs& out,
+          std::optional<Checkpoint> from, agents::Trainer& trainer, Progress& progress)
+      : arguments_(a),
+        training_(s.settings.agents.training),
+        trainer_(trainer),
+        progress_(progress),
+        file_(out.checkpoint),
+        metrics_path_(out.metrics) {
+    if (from) {
+      record_ = std::move(*from);
+      trainer_.resume(record_.state);
+    } else {
+      record_.digest = run_digest(s);
+      record_.resolved = s.resolved;
+      trainer_.start();
+    }
+    record_.program = version() + " " + commit();
+    seconds_before_ = record_.seconds;
+  }
+
+  /// Updates until all are done, or until a signal asks to stop; a checkpoint is then on disk.
+  void train() {
+    MetricsFile metrics(metrics_path_, trainer_.state());
+    progress_.stage("training", training_.updates, trainer_.state().updates);
+    while (!trainer_.finished() && stop_requested() == nullptr) {
+      const agents::UpdateStats u = update();
+      metrics.add(u, rate_);
+      progress_.step(u.update,
+                     "cost " + short_fixed(u.cost, 4) + ", " + count_words(rate_) + " env-steps/s");
+      if (u.update % training_.checkpoint_every == 0) save();
+    }
+    save();
+    progress_.clear();
+  }
+
+  /// Says where the run stands and how to go on. \returns the exit code
+  int stopped(const char* signal) {
+    progress_.clear();
+    const std::string at = std::to_string(trainer_.state().updates) + " of " +
+                           std::to_string(training_.updates) + " updates";
+    const std::string kept =
+        file_.current() ? "checkpoint written" : "the last checkpoint could not be written";
+    tell(std::string("cra: stopped by ") + signal + " after " + at + "; " + kept +
+         "; go on with\n  " + resume_command(arguments_) + "\n");
+    return kExitRequeue;
+  }
+
+  double seconds() const { return record_.seconds; }
+  std::int64_t attempts() const { return record_.attempts; }
+
+ private:
+  agents::UpdateStats update() {
+    const std::int64_t steps_before = trainer_.state().env_steps;
+    const Clock::time_point then = Clock::now();
+    try {
+      const agents::UpdateStats u = trainer_.update();
+      const double seconds = seconds_since(then);
+      rate_ = seconds > 0 ? static_cast<double>(u.env_steps - steps_before) / seconds : 0;
+      record_.seconds = seconds_before_ + seconds_since(begin_);
+      return u;
+    } catch (const DivergedError&) {
+      save();  // the state of before the update, to look at
+      throw;
+    }
+  }
+
+  void save() {
+    if (saved_ == trainer_.state().updates) return;
+    progress_.clear();
+    record_.state = trainer_.state();
+    file_.save(record_);
+    if (file_.current()) saved_ = record_.state.updates;
+  }
+
+  const Arguments& arguments_;
+  const agents::Training& training_;
+  agents::Trainer& trainer_;
+  Progress& progress_;
+  CheckpointFile file_;
+  std::string metrics_path_;
+  Checkpoint record_;
+  std::int64_t saved_ = -1;
+  double rate_ = 0;
+  double seconds_before_ = 0;
+  Clock::time_point begin_ = Clock::now();
+};
+
+/// Heuristics to tune: those that are compared, and the base of the policy.
+std::vector<std::string> to_tune(const agents::Params& p) {
+  std::vector<std::string> names = heuristics_of(p.evaluation);
+  const std::string& base = p.agent.base;
+  if (base != "best" && std::find(names.begin(), names.end(), base) == names.end()) {
+    names.push_back(base);
+  }
+  return names;
+}
+
+const agents::Tuning& base_of(const std::string& base, const std::vector<agents::Tuning>& all) {
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const agents::Tuning& t) { return t.rule.name == base; });
+  return found != all.end() ? *found : best_of(all);
+}
+
+void tell_tunings(const std::vector<agents::Tuning>& all) {
+  for (const agents::Tuning& t : all) {
+    std::string knobs;
+    for (std::size_t k = 0; k < t.knobs.size(); ++k)
+      knobs += " " + t.knobs[k].name + "=" + shortest(t.rule.knobs[k]);
+    tell("cra: tuned " + t.rule.name + ":" + knobs + " (cost " + short_fixed(t.best_cost, 4) +
+         " on the tuning episodes, best of " + std::to_string(t.tried.size()) + ")\n");
+  }
+}
+
+void write_result(const results::RunFile& run, const Outputs& out, int compression) {
+  try {
+    results::write_file(out.result, results::encode(run, compression));
+  } catch (const Error& e) {
+    throw Error(std::string(e.what()) + "; the training is safe in " + out.checkpoint +
+                ", --resume tries again");
+  }
+  results::remove_checkpoint(out.checkpoint);
+}
+
+}  // namespace
+
+int run(const Arguments& a) {
+  const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
+  const scenarios::Settings& s = scenario.settings;
+  const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed));
+  if (a.dry_run) {
+    print(scenario.resolved);
+    tell(plan_text(s, true, 1 + heuristics_of(s.agents.evaluation).size(), out.result));
+    return 0;
+  }
+  prepare_folder(a, out);
+  const results::Lock lock(out.result);
+  refuse_existing(a, out);
+
+  Circumstances about{a.words, run_digest(scenario), now_utc()};
+  about.threads = set_threads(a);
+  about.device = a.device == Device::cuda ? "cuda" : "cpu";
+  const agents::EngineFactory engine = choose_engine(a, s);
+  if (a.force) results::remove_checkpoint(out.checkpoint);
+  std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
+  if (!from && a.resume && exists(out.result)) {
+    return show_finished(a, scenario, out.result, about.digest);
+  }
+
+  catch_stop_signals();
+  Progress progress(a.quiet);
+  try {
+    const std::vector<agents::Tuning> tunings = tune_all(to_tune(s.agents), s, progress);
+    progress.clear();
+    if (a.verbose) tell_tunings(tunings);
+
+    agents::Trainer trainer(s.agents, s.attention, s.sim, static_cast<std::uint64_t>(s.seed),
+                            base_of(s.agents.agent.base, tunings).rule, engine);
+    Session session(a, scenario, out, std::move(from), trainer, progress);
+    session.train();
+    if (const char* signal = stop_requested()) return session.stopped(signal);
+    about.attempts = session.attempts();
+    about.train_seconds = session.seconds();
+
+    std::vector<Candidate> all;
+    all.push_back(learned(learned_name(s.agents.agent), trainer.network(), s.sim, engine));
+    const std::vector<std::string> compared = heuristics_of(s.agents.evaluation);
+    for (const agents::Tuning& t : tunings) {
+      if (std::find(compared.begin(), compared.end(), t.rule.name) != compared.end()) {
+        all.push_back(heuristic(t, s.sim));
+      }
+    }
+    const sim::Exogenous x = evaluation_episodes(s);
+    meet(all, s, x, progress);
+    progress.clear();
+    const Summary summary = compare(all, s);
+    const results::RunFile file =
+        assemble(scenario, about, all, tunings, x, &trainer.state(), summary);
+    write_result(file, out, s.output.compression);
+    if (a.verbose) tell("cra: bound: none in this version\n");
+    const Headline headline = headline_of(file, s, out.result);
+    print(a.json ? json_text(summary, headline) : table_text(summary, headline));
+    return 0;
+  } catch (const Stopped& stop) {
+    progress.clear();
+    tell(std::string("cra: stopped by ") + stop.signal +
+         "; nothing is lost that was trained before; go on with\n  " + resume_command(a) + "\n");
+    return kExitRequeue;
+  }
+}
+
+}  // namespace cra::tools

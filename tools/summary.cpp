@@ -1,0 +1,170 @@
+#include "tools/summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "tools/terminal.h"
+
+namespace cra::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Digits after the point so that the largest cost shows four.
+int decimals_for(const Summary& s) {
+  double largest = 0;
+  for (const Row& r : s.rows) largest = std::max(largest, std::abs(r.cost.mean));
+  if (!(largest > 0) || !std::isfinite(largest)) return 4;
+  return std::clamp(3 - static_cast<int>(std::floor(std::log10(largest))), 0, 9);
+}
+
+/// Digits after the point of percentages, so that the interval's width shows at least one.
+int percent_decimals(double low, double high) {
+  const double width = 100 * std::abs(high - low);
+  return width >= 1.5 ? 0 : width >= 0.15 ? 1 : width >= 0.015 ? 2 : 3;
+}
+
+std::string percent(double share, int decimals) { return fixed(100 * share, decimals); }
+
+/// Order of the table: by mean cost; of equals, learned policies come last, and then by name.
+std::vector<std::size_t> by_cost(const Summary& s) {
+  std::vector<std::size_t> order(s.rows.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return s.rows[a].cost.mean < s.rows[b].cost.mean;
+  });
+  return order;
+}
+
+Json number_or_null(bool there, double x) { return there ? Json(x) : Json(nullptr); }
+
+}  // namespace
+
+Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed) {
+  Summary s;
+  const Contestant* best = nullptr;
+  double best_cost = 0;
+  for (const Contestant& c : all) {
+    s.episodes = static_cast<std::int64_t>(c.cost.size());
+    Row r{c.name, c.kind, c.tuned, results::mean_of(c.cost), results::mean_of(c.score), {}, {}};
+    if (c.kind == "heuristic" && (best == nullptr || r.cost.mean < best_cost)) {
+      best = &c;
+      best_cost = r.cost.mean;
+    }
+    s.rows.push_back(std::move(r));
+  }
+  if (best == nullptr) return s;
+  s.best = best->name;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (&all[i] == best) continue;
+    s.rows[i].against_best = results::paired(all[i].cost, best->cost, resamples, seed);
+    if (all[i].kind == "learned" && best_cost > 0) {
+      s.rows[i].change = results::relative_change(all[i].cost, best->cost, resamples, seed);
+    }
+  }
+  return s;
+}
+
+std::string verdict(const Row& row, const Summary& s, const std::string& subject) {
+  const results::Interval& c = *row.change;
+  const std::string reference = "that of the best tuned heuristic";
+  if (c.low == 0 && c.high == 0) {
+    return subject + " does not pay here: cost is exactly " + reference + ".";
+  }
+  const int digits = percent_decimals(c.low, c.high);
+  if (c.low <= 0 && c.high >= 0) {
+    auto with_sign = [&](double x) { return std::string(x > 0 ? "+" : "") + percent(x, digits); };
+    return "Not decided with this many episodes (" + std::to_string(s.episodes) +
+           "): " + (subject == "Learning" ? "" : subject + " ") + "changes the cost by " +
+           with_sign(c.value) + " % against " + reference + " (95 % interval " + with_sign(c.low) +
+           " to " + with_sign(c.high) + " %).";
+  }
+  const bool pays = c.high < 0;
+  const double near = pays ? -c.high : c.low, far = pays ? -c.low : c.high;
+  return subject + (pays ? " pays" : " does not pay") + " here: cost is " +
+         percent(std::abs(c.value), digits) + " % " + (pays ? "lower" : "higher") + " than " +
+         reference + " (95 % interval " + percent(near, digits) + " to " + percent(far, digits) +
+         " %).";
+}
+
+std::string verdict_text(const Summary& s) {
+  const auto learned =
+      std::count_if(s.rows.begin(), s.rows.end(), [](const Row& r) { return r.kind == "learned"; });
+  std::string text;
+  for (const Row& r : s.rows) {
+    if (!r.against_best || r.kind != "learned") continue;
+    if (!text.empty()) text += "\n";
+    text += r.change ? verdict(r, s, learned == 1 ? "Learning" : r.name)
+                     : "No verdict: the best tuned heuristic has no cost that could be lowered.";
+  }
+  return text;
+}
+
+std::string table_text(const Summary& s, const Headline& h) {
+  std::string text = h.scenario + ": " + std::to_string(h.nodes) + " nodes, " +
+                     std::to_string(h.slots) + " slots, " + std::to_string(s.episodes) +
+                     " test episodes, seed " + std::to_string(h.seed);
+  if (h.updates > 0) {
+    text += ", trained on " + count_words(static_cast<double>(h.env_steps)) + " env-steps in " +
+            duration_words(h.seconds);
+  }
+  text += "\n\n";
+  const int digits = decimals_for(s);
+  std::vector<std::vector<std::string>> rows{
+      {"policy", "kind", "cost", "+- se", " against best heuristic", "episodes"},
+      {"", "", "", "", " (95 % interval)", "won"}};
+  for (const std::size_t i : by_cost(s)) {
+    const Row& r = s.rows[i];
+    std::vector<std::string> line{r.name, r.kind, short_fixed(r.cost.mean, digits),
+                                  short_fixed(r.cost.se, digits)};
+    if (r.against_best) {
+      const results::Paired& p = *r.against_best;
+      line.push_back(std::string(" ") + short_fixed(p.difference, digits, true) + " [" +
+                     short_fixed(p.ci_low, digits) + ", " + short_fixed(p.ci_high, digits) + "]");
+      line.push_back(fixed(100 * p.won, 0) + " %");
+    } else if (r.name == s.best) {
+      line.emplace_back(" best tuned heuristic");
+    }
+    rows.push_back(std::move(line));
+  }
+  text += table(rows, "llrrlr");
+  const std::string words = verdict_text(s);
+  if (!words.empty()) text += words + "\n";
+  return text + h.result + "\n";
+}
+
+std::string json_text(const Summary& s, const Headline& h) {
+  Json policies = Json::array();
+  for (const Row& r : s.rows) {
+    const bool paired = r.against_best.has_value();
+    const results::Paired p = r.against_best.value_or(results::Paired{});
+    policies.push_back({{"name", r.name},
+                        {"kind", r.kind},
+                        {"tuned", r.tuned},
+                        {"cost", r.cost.mean},
+                        {"cost_se", r.cost.se},
+                        {"score", r.score.mean},
+                        {"paired_difference", number_or_null(paired, p.difference)},
+                        {"paired_se", number_or_null(paired, p.se)},
+                        {"ci_low", number_or_null(paired, p.ci_low)},
+                        {"ci_high", number_or_null(paired, p.ci_high)},
+                        {"episodes_won", number_or_null(paired, p.won)},
+                        {"gap_closed", nullptr}});
+  }
+  const Json object{
+      {"schema_version", 1},
+      {"scenario", h.scenario},
+      {"seed", h.seed},
+      {"episodes", s.episodes},
+      {"bound", {{"lower", nullptr}, {"upper", nullptr}, {"certified", nullptr}}},
+      {"policies", policies},
+      {"best_heuristic", s.best.empty() ? Json(nullptr) : Json(s.best)},
+      {"training", {{"updates", h.updates}, {"env_steps", h.env_steps}, {"seconds", h.seconds}}},
+      {"result", h.result}};
+  // File names need not be UTF-8; JSON must be.
+  return object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace cra::tools

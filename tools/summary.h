@@ -1,0 +1,63 @@
+// tools/summary.h: what a comparison says: means, paired differences to the best heuristic, and the
+// verdict in words. The table, the JSON object and /summary are three views of it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "results/results.h"
+
+namespace cra::tools {
+
+/// One policy's results on the test episodes.
+struct Contestant {
+  std::string name;
+  std::string kind;  ///< learned or heuristic
+  bool tuned = false;
+  std::vector<double> cost;   ///< [I] mean cost per slot
+  std::vector<double> score;  ///< [I]
+};
+
+struct Row {
+  std::string name, kind;
+  bool tuned = false;
+  results::Mean cost, score;
+  /// Against the best heuristic; empty for that heuristic itself and when there is none.
+  std::optional<results::Paired> against_best;
+  /// Relative change of the cost against the best heuristic; for learned policies.
+  std::optional<results::Interval> change;
+};
+
+struct Summary {
+  std::vector<Row> rows;  ///< in the order of the contestants
+  std::string best;       ///< heuristic with the lowest mean cost on the test episodes; may be ""
+  std::int64_t episodes = 0;
+};
+
+/// The reference is the tuned heuristic with the lowest mean cost on the *test* episodes, not on
+/// the tuning episodes: the strongest one in hindsight, so the comparison does not flatter.
+Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed);
+
+/// What surrounds a summary when it is printed.
+struct Headline {
+  std::string scenario;
+  std::int64_t nodes = 0, slots = 0, seed = 0;
+  std::int64_t updates = 0, env_steps = 0;
+  double seconds = 0;  ///< of training
+  std::string result;  ///< path of the result file
+};
+
+/// The table a run ends with: headline, policies by rising cost, verdict, path.
+std::string table_text(const Summary& s, const Headline& h);
+/// The one object of `--json`, with a newline.
+std::string json_text(const Summary& s, const Headline& h);
+/// The sentence on one learned policy, without a newline.
+/// \param row      has a `change`
+/// \param subject  "Learning" or a policy's name
+std::string verdict(const Row& row, const Summary& s, const std::string& subject);
+/// A sentence for every learned policy that can be compared, one per line; may be empty.
+std::string verdict_text(const Summary& s);
+
+}  // namespace cra::tools
