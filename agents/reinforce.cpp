@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "agents/simplex.h"
-
 namespace cra::agents {
 namespace {
 
@@ -79,22 +77,13 @@ std::vector<float> reinforce_gradient(const LearnedNet& net, const Rollout& r,
                          {h.data(), rows, layout.width});
 
     float* d_theta = partial.data() + size * static_cast<std::size_t>(chunk);
-    float* d_head = d_theta + layout.head();
     double d_log_sigma = 0;
     for (std::int64_t s = 0; s < count; ++s) {
-      const double* deviation = r.deviation.data() + (first + s) * r.nodes;
-      const double pull = advantage[static_cast<std::size_t>(first + s)] * per_step;
-      d_log_sigma -= pull * log_density_d_log_sigma(deviation, r.nodes, simplex_dimensions(r.nodes),
-                                                    log_sigma);
-      for (int n = 0; n < r.nodes; ++n) {
-        const std::int64_t row = (s * r.nodes + n) * layout.width;
-        const auto d_residual =
-            static_cast<float>(-pull * log_density_d_mu(deviation[n], log_sigma) * kHeadGain);
-        for (int k = 0; k < layout.width; ++k) {
-          d_h[static_cast<std::size_t>(row + k)] = d_residual * head[k];
-          d_head[k] += d_residual * h[static_cast<std::size_t>(row + k)];
-        }
-      }
+      const std::int64_t node = s * r.nodes, row = node * layout.width;
+      d_log_sigma += log_density_gradient(
+          r.deviation.data() + first * r.nodes + node,
+          -advantage[static_cast<std::size_t>(first + s)] * per_step, log_sigma, head,
+          h.data() + row, r.nodes, layout.width, d_h.data() + row, d_theta + layout.head());
     }
     d_theta[layout.log_sigma()] = static_cast<float>(d_log_sigma);
     net.engine().backward(net.encoder_parameters(), {d_h.data(), rows, layout.width}, *cache,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agents/learned.h"
+#include "agents/simplex.h"
 
 namespace cra::agents {
 
@@ -29,6 +30,27 @@ struct Rollout {
 /// the replicas of the episode, times G / (G - 1) (leave-one-out), scaled to unit deviation over
 /// the batch. Equal returns give exactly 0. [E, T]
 std::vector<double> group_advantages(const Rollout& r, double discount);
+
+/// Gradient of weight * log density(z | mu(h), sigma) for one environment-slot, where mu_n = base_n
+/// + kHeadGain * head . h_n and z is held fixed. \param deviation  [N] c(z - mu) \param head [d]
+/// \param h          [N, d] embeddings
+/// \param d_h        [N, d] written
+/// \param d_head     [d] added to
+/// \returns          the gradient by log sigma
+template <class T>
+double log_density_gradient(const double* deviation, double weight, double log_sigma, const T* head,
+                            const T* h, int nodes, int width, T* d_h, T* d_head) {
+  for (int n = 0; n < nodes; ++n) {
+    // c() is symmetric and idempotent, so centring the deviation once is all of its gradient.
+    const T d_residual =
+        static_cast<T>(weight * log_density_d_mu(deviation[n], log_sigma) * kHeadGain);
+    for (int k = 0; k < width; ++k) {
+      d_h[n * width + k] = d_residual * head[k];
+      d_head[k] += d_residual * h[n * width + k];
+    }
+  }
+  return weight * log_density_d_log_sigma(deviation, nodes, simplex_dimensions(nodes), log_sigma);
+}
 
 /// Gradient by theta of -(1 / (E T)) sum advantage * log density - entropy bonus. [P]
 /// Summed over fixed chunks of environment-slots, in order: the same bits for any thread count.

@@ -1,0 +1,167 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "agents/agents.h"
+#include "agents/learned.h"
+#include "agents/simplex.h"
+#include "pools.h"
+
+using namespace cra;
+using namespace cra::agents;
+using cra::testing::busy_ring;
+using cra::testing::must_resolve;
+using cra::testing::quiet_pool;
+
+namespace {
+
+Params short_training(int updates) {
+  Params p;
+  p.training.updates = updates;
+  p.training.episodes = 2;
+  p.training.replicas = 4;
+  p.training.warmup_updates = 2;
+  p.training.warmup_episodes = 4;
+  return p;
+}
+
+const Rule kBase{"demand_backlog", {0.5, 2, 0.25, 1}};
+
+Trainer make_trainer(const sim::Params& pool, const Params& p, std::uint64_t seed = 7) {
+  return Trainer(p, attention::Params{}, pool, seed, kBase, attention::make_cpu_engine);
+}
+
+double mean(const std::vector<double>& x) {
+  return std::accumulate(x.begin(), x.end(), 0.0) / double(x.size());
+}
+
+}  // namespace
+
+TEST_CASE("log_density: t15 of the model, Gaussian logits and the density on the simplex") {
+  const std::vector<double> mu{.5, 0, -.5}, z{.7, -.2, .1};
+  const double log_sigma = std::log(.5);
+  std::vector<double> deviation(3), p(3);
+  for (std::size_t i = 0; i < 3; ++i) deviation[i] = z[i] - mu[i];
+  CHECK(log_density(deviation.data(), 3, 3, log_sigma) == doctest::Approx(-1.557374).epsilon(1e-6));
+  CHECK(logit_entropy(3, log_sigma) == doctest::Approx(2.177374).epsilon(1e-6));
+  weights_of_logits({z.data(), 1, 3}, {p.data(), 1, 3});
+  const double sum = p[0] + p[1] + p[2];
+  CHECK(p[0] / sum == doctest::Approx(.511409).epsilon(1e-5));
+  CHECK(p[1] / sum == doctest::Approx(.207923).epsilon(1e-5));
+  CHECK(p[2] / sum == doctest::Approx(.280667).epsilon(1e-5));
+  // On the simplex with log-ratios to node 3 the covariance is sigma^2 (I + 11'), of determinant
+  // sigma^4 * 3; the quadratic form is that of the centred deviation, the Jacobian prod 1 / p.
+  centre(deviation.data(), 3);
+  double log_simplex =
+      log_density(deviation.data(), 3, simplex_dimensions(3), log_sigma) - 0.5 * std::log(3);
+  for (const double x : p) log_simplex -= std::log(x / sum);
+  CHECK(log_simplex == doctest::Approx(1.870867).epsilon(1e-6));
+}
+
+TEST_CASE(
+    "baselines: each in the list gives valid weights, permutes with the nodes, and has a tuner") {
+  const sim::Params p = busy_ring(6, 30);
+  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::tuning, 0, 4);
+  for (const std::string& name : baseline_names()) {
+    CAPTURE(name);
+    const Tuning t = tune(name, p, x);
+    std::size_t combinations = 1;
+    for (const Knob& knob : t.knobs) combinations *= knob.grid.size();
+    CHECK(t.cost.size() == combinations);
+    CHECK(t.best_cost == *std::min_element(t.cost.begin(), t.cost.end()));
+    CHECK(mean(evaluate(*make_baseline(t.rule, p), p, x).cost) ==
+          doctest::Approx(t.best_cost).epsilon(1e-12));
+
+    const auto policy = make_baseline(t.rule, p);
+    const auto actor = policy->actor(1);
+    sim::Batch b = sim::reset(p, x, {0});
+    std::vector<double> w(6);
+    for (int s = 0; s < 30; ++s) {
+      actor->act(b, {w.data(), 1, 6});
+      CHECK(std::all_of(w.begin(), w.end(), [](double v) { return std::isfinite(v) && v >= 0; }));
+      CHECK(*std::max_element(w.begin(), w.end()) > 0);
+      sim::step(p, x, b, {w.data(), 1, 6});
+    }
+    sim::Params other = p;  // nodes in reverse order
+    sim::Batch r = b;
+    std::vector<double> wr(6);
+    std::reverse(other.pool.capacity.value.begin(), other.pool.capacity.value.end());
+    for (auto* v : {&r.backlog, &r.arrivals_fast, &r.arrivals_slow, &r.importance})
+      std::reverse(v->begin(), v->end());
+    actor->act(b, {w.data(), 1, 6});
+    make_baseline(t.rule, other)->actor(1)->act(r, {wr.data(), 1, 6});
+    for (std::size_t n = 0; n < 6; ++n) CHECK(wr[n] == doctest::Approx(w[5 - n]).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("baselines: unknown names and wrong knob counts are refused") {
+  const sim::Params p = busy_ring(3, 5);
+  CHECK_THROWS_WITH(
+      make_baseline({"unifrom", {}}, p),
+      "unknown baseline \"unifrom\"; known: uniform, capacity, demand, demand_backlog, "
+      "dynamic_attention, maxweight_soft");
+  CHECK_THROWS_WITH(make_baseline({"demand", {}}, p), "baseline demand takes 1 knobs, got 0");
+}
+
+TEST_CASE(
+    "evaluate: means over slots of what record stores, the first of many episodes are the few") {
+  const sim::Params p = busy_ring(5, 20);
+  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::evaluation, 0, 40);
+  const auto policy = make_baseline(kBase, p);
+  const Outcome all = evaluate(*policy, p, x);
+  const Trajectory t = record(*policy, p, x, 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    double cost = 0, score = 0;
+    for (std::size_t s = 0; s < 20; ++s) {
+      cost += t.cost[i * 20 + s] / 20;
+      score += t.score[i * 20 + s] / 20;
+      const double* proportion = t.proportion.data() + (i * 20 + s) * 5;
+      CHECK(std::accumulate(proportion, proportion + 5, 0.0) == doctest::Approx(1).epsilon(1e-12));
+    }
+    CHECK(all.cost[i] == doctest::Approx(cost).epsilon(1e-12));
+    CHECK(all.score[i] == doctest::Approx(score).epsilon(1e-12));
+    CHECK(all.cost[i] == doctest::Approx(all.error_cost[i] + all.switching_cost[i]).epsilon(1e-12));
+  }
+  const Outcome few = evaluate(*policy, p, sim::draw(p, 1, EpisodeSet::evaluation, 0, 3));
+  for (std::size_t i = 0; i < 3; ++i) CHECK(few.cost[i] == all.cost[i]);
+}
+
+TEST_CASE("learned policy: before any update it is its base heuristic") {
+  const sim::Params p = busy_ring(6, 30);
+  Trainer trainer = make_trainer(p, short_training(1));
+  trainer.start();
+  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::evaluation, 0, 20);
+  const Outcome learned =
+      evaluate(*make_learned(trainer.network(), p, attention::make_cpu_engine), p, x);
+  const Outcome base = evaluate(*make_baseline(kBase, p), p, x);
+  for (std::size_t i = 0; i < 20; ++i)
+    CHECK(learned.cost[i] == doctest::Approx(base.cost[i]).epsilon(1e-12));
+}
+
+TEST_CASE("learned policy: runs in pools of another size, refuses other features") {
+  const sim::Params small = busy_ring(4, 10), large = busy_ring(33, 10);
+  Trainer trainer = make_trainer(small, short_training(1));
+  trainer.start();
+  const sim::Exogenous x = sim::draw(large, 1, EpisodeSet::evaluation, 0, 2);
+  CHECK(std::isfinite(
+      mean(evaluate(*make_learned(trainer.network(), large, attention::make_cpu_engine), large, x)
+               .cost)));
+  const sim::Params flat = quiet_pool(4, 10, 0.5);
+  CHECK_THROWS_AS(make_learned(trainer.network(), flat, attention::make_cpu_engine), InputError);
+}
+
+TEST_CASE("check: what no single key of the agents can tell") {
+  sim::Params pool = busy_ring(3, 5);
+  Params p;
+  CHECK(check(p, pool).empty());
+  p.agent.base = "beast";
+  p.evaluation.baselines = {"uniform", "uniform", "greedy"};
+  const std::vector<Problem> all = check(p, pool);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].path == "evaluation.baselines[1]");
+  CHECK(all[0].text == "names \"uniform\" a second time");
+  CHECK(all[1].path == "evaluation.baselines[2]");
+  CHECK(all[2].path == "agent.base");
+}
