@@ -138,7 +138,7 @@ std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext
   std::move(of_log.begin(), of_log.end(), std::back_inserter(problems));
   if (!problems.empty()) return problems;
 
-  const double slots = std::floor(log.time.back() / context.slot_seconds);
+  const double slots = std::floor(log.time.back() / context.slot_seconds) + 1;
   const auto nodes = static_cast<std::size_t>(context.nodes);
   const std::string covers = "covers " + shortest(log.time.back()) + " s";
   if (slots * context.nodes > static_cast<double>(kMaxWork)) {
@@ -148,7 +148,8 @@ std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext
                  " nodes: too much to hold; raise workload.slot_seconds"}};
   }
   const auto count = static_cast<std::int64_t>(slots);
-  part.train_slots = static_cast<std::int64_t>(std::floor(part.train_fraction * slots));
+  // 0.29 * 100 is 28.999...: a share written in decimals means the whole number
+  part.train_slots = static_cast<std::int64_t>(std::floor(part.train_fraction * slots + 1e-9));
   if (part.train_slots < 1) {
     return {{"", "file",
              covers + ", too short for a training part of one slot of " +
@@ -159,12 +160,11 @@ std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext
     return static_cast<std::int64_t>(log.time[r] / context.slot_seconds);
   };
   std::size_t train_requests = 0;
-  while (slot_of(train_requests) < part.train_slots)
-    ++train_requests;  // the last one is at `count`
+  while (slot_of(train_requests) < part.train_slots) ++train_requests;  // the last is beyond
   fit_edges(log, train_requests, part);
   part.work.assign(static_cast<std::size_t>(count) * nodes, 0.0);
-  part.requests = 0;
-  for (std::size_t r = 0; r < log.time.size() && slot_of(r) < count; ++r, ++part.requests) {
+  part.requests = static_cast<std::int64_t>(log.time.size());
+  for (std::size_t r = 0; r < log.time.size(); ++r) {
     const std::size_t node = node_of(log, r, part);
     for (std::size_t c = 0; c < part.work_columns.size(); ++c) {
       add_work(part.work_columns[c], log.values[c][r], context.slot_seconds, slot_of(r), count,

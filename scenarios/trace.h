@@ -19,8 +19,8 @@ struct TraceContext {
 
 /// Reads the log at `path` and fills work, train_slots, mean, edges and requests.
 ///
-/// Slots count from the first request. S is the number of whole slots up to the last request: the
-/// slot in which the log ends is seen in part only, so it and its requests are left out.
+/// Slots count from the first request; S is their number up to that of the last request, so every
+/// request becomes work.
 /// train_slots = floor(train_fraction S). Edge k of a bucket column with Q quantiles
 /// is its linear-interpolation quantile k / Q over the requests of the training part; a value
 /// <= edge falls into the lower bucket. Node = row-major index over `buckets`. A lump is
