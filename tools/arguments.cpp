@@ -178,9 +178,8 @@ Device device_of(const std::string& text) {
   if (text == "auto") return Device::automatic;
   if (text == "cpu") return Device::cpu;
   if (text == "cuda") return Device::cuda;
-  const std::string near = scenarios::did_you_mean(text, {"auto", "cpu", "cuda"});
-  throw UsageError("--device is \"" + text + "\", expected auto, cpu or cuda" +
-                   (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+  // No suggestion: one edit leads from "gpu" to "cpu", which is not what is meant.
+  throw UsageError("--device is \"" + text + "\", expected auto, cpu or cuda");
 }
 
 void store(Arguments& a, const std::string& name, const std::vector<std::string>& values,
@@ -349,7 +348,8 @@ std::string command_help(const std::string& command) {
     if (o.value != nullptr) word += " " + std::string(o.value);
     text += "  " + padded(word, 30) + o.doc + "\n";
   }
-  return text + "  " + padded("-h, --help", 30) + "this text\n";
+  text += "  " + padded("-h, --help", 30) + "this text\n";
+  return text + "  " + padded("--version", 30) + "version and commit\n";
 }
 
 std::string exit_codes_help() {

@@ -61,6 +61,7 @@ std::string label_of(const std::string& file, const std::vector<Candidate>& take
 }  // namespace
 
 int evaluate(const Arguments& a) {
+  check_out(a);
   const Wanted wanted = sort_out(a.policies);
   const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
   const scenarios::Settings& s = scenario.settings;

@@ -16,7 +16,11 @@ namespace fs = std::filesystem;
 constexpr const char* kDefaultFolder = "results/runs";
 constexpr std::size_t kLongestName = 200;  // leaves room for suffixes within the usual 255
 
-void check_name(const std::string& out) {
+}  // namespace
+
+void check_out(const Arguments& a) {
+  const std::string& out = a.out;
+  if (out.empty()) return;
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; };
   if (std::any_of(out.begin(), out.end(), control)) {
     throw UsageError("--out: the file name contains a control character");
@@ -36,20 +40,14 @@ void check_name(const std::string& out) {
   }
 }
 
-}  // namespace
-
 bool exists(const std::string& path) {
   std::error_code ignored;
   return fs::symlink_status(path, ignored).type() != fs::file_type::not_found;
 }
 
 Outputs name_outputs(const Arguments& a, const std::string& default_stem) {
-  std::string result = a.out;
-  if (result.empty()) {
-    result = std::string(kDefaultFolder) + "/" + default_stem + ".h5";
-  } else {
-    check_name(result);
-  }
+  const std::string result =
+      a.out.empty() ? std::string(kDefaultFolder) + "/" + default_stem + ".h5" : a.out;
   const std::string stem = result.substr(0, result.size() - 3);
   return {result, result + ".checkpoint", stem + ".metrics.jsonl"};
 }

@@ -14,8 +14,10 @@ struct Outputs {
   std::string metrics;     ///< FILE.metrics.jsonl
 };
 
+/// \throws UsageError  when --out is given and is no name for a result file
+void check_out(const Arguments& a);
+
 /// The files of a run: from --out, or `default_stem` in results/runs under the current folder.
-/// \throws UsageError  when --out is no name for a result file
 Outputs name_outputs(const Arguments& a, const std::string& default_stem);
 
 /// Makes results/runs when the default is used; refuses a folder that is missing or not writable.

@@ -68,7 +68,6 @@ std::optional<Checkpoint> find_checkpoint(const Arguments& a, const scenarios::S
   const std::vector<results::Field> fields = results::read_checkpoint(path, note);
   if (!note.empty()) warn(note);
   if (fields.empty()) {
-    if (!a.quiet) tell("cra: no checkpoint at " + path + ": starting from the beginning\n");
     return std::nullopt;
   }
   Checkpoint c = unpack(fields);
@@ -193,8 +192,9 @@ void tell_tunings(const std::vector<agents::Tuning>& all) {
     std::string knobs;
     for (std::size_t k = 0; k < t.knobs.size(); ++k)
       knobs += " " + t.knobs[k].name + "=" + shortest(t.rule.knobs[k]);
-    tell("cra: tuned " + t.rule.name + ":" + knobs + " (cost " + short_fixed(t.best_cost, 4) +
-         " on the tuning episodes, best of " + std::to_string(t.tried.size()) + ")\n");
+    tell("cra: tuned " + t.rule.name + (knobs.empty() ? "" : ":") + knobs + " (cost " +
+         short_fixed(t.best_cost, 4) + " on the tuning episodes, best of " +
+         std::to_string(t.tried.size()) + ")\n");
   }
 }
 
@@ -211,6 +211,7 @@ void write_result(const results::RunFile& run, const Outputs& out, int compressi
 }  // namespace
 
 int run(const Arguments& a) {
+  check_out(a);
   const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
   const scenarios::Settings& s = scenario.settings;
   const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed));
@@ -229,8 +230,9 @@ int run(const Arguments& a) {
   const agents::EngineFactory engine = choose_engine(a, s);
   if (a.force) results::remove_checkpoint(out.checkpoint);
   std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
-  if (!from && a.resume && exists(out.result)) {
-    return show_finished(a, scenario, out.result, about.digest);
+  if (!from && a.resume) {
+    if (exists(out.result)) return show_finished(a, scenario, out.result, about.digest);
+    if (!a.quiet) tell("cra: nothing to resume: starting from the beginning\n");
   }
 
   catch_stop_signals();

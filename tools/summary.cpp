@@ -76,10 +76,10 @@ std::string verdict(const Row& row, const Summary& s, const std::string& subject
   const int digits = percent_decimals(c.low, c.high);
   if (c.low <= 0 && c.high >= 0) {
     auto with_sign = [&](double x) { return std::string(x > 0 ? "+" : "") + percent(x, digits); };
-    return "Not decided with this many episodes (" + std::to_string(s.episodes) +
-           "): " + (subject == "Learning" ? "" : subject + " ") + "changes the cost by " +
-           with_sign(c.value) + " % against " + reference + " (95 % interval " + with_sign(c.low) +
-           " to " + with_sign(c.high) + " %).";
+    return (subject == "Learning" ? std::string("Not") : subject + ": not") +
+           " decided with this many episodes (" + std::to_string(s.episodes) +
+           "): cost changes by " + with_sign(c.value) + " % against " + reference +
+           " (95 % interval " + with_sign(c.low) + " to " + with_sign(c.high) + " %).";
   }
   const bool pays = c.high < 0;
   const double near = pays ? -c.high : c.low, far = pays ? -c.low : c.high;
