@@ -24,7 +24,8 @@ std::string suggestion(const std::string& found, const std::vector<std::string>&
 void report_unexpected(const Node& n, const std::string& path, Report& report,
                        const std::string& expected) {
   if (n.kind == Node::Kind::broken) return;
-  report.add(n.place, path + " is " + n.describe() + ", expected " + expected);
+  const std::string subject = path.empty() ? "the scenario" : path;
+  report.add(n.place, subject + " is " + n.describe() + ", expected " + expected);
 }
 
 void report_fault(NumberFault fault, const Node& n, const std::string& path, Report& report,

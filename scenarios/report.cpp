@@ -81,6 +81,10 @@ std::string with_caret(std::string_view line, int column) {
 
 }  // namespace
 
+std::string_view without_mark(std::string_view text) {
+  return text.substr(0, 3) == "\xEF\xBB\xBF" ? text.substr(3) : text;
+}
+
 std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   const std::string_view shown = clipped(text, kClip);
@@ -109,6 +113,7 @@ std::vector<Diagnostic> Report::diagnostics(const std::string& path, std::string
     return std::tie(a.place.source, a.place.line, a.place.column) <
            std::tie(b.place.source, b.place.line, b.place.column);
   });
+  text = without_mark(text);
   std::vector<Diagnostic> all;
   for (const Found& f : sorted) {
     if (all.size() == kShown) break;

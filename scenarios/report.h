@@ -19,6 +19,9 @@ struct Place {
   int column = 1;
 };
 
+/// The text after its UTF-8 byte order mark, if it has one.
+std::string_view without_mark(std::string_view text);
+
 /// Text from outside as it may stand in a message: in quotes, clipped, control bytes escaped.
 std::string in_quotes(std::string_view text);
 

@@ -15,6 +15,26 @@
 namespace cra::scenarios {
 namespace {
 
+constexpr const char* kTooMany = "more than 100000 values";
+static_assert(kMaxYamlNodes == 100000);
+
+// False when `s` begins with a quote that does not end in it. yaml-cpp takes the end of the text
+// after a line break for a closing quote; parse_yaml adds a missing one, so that it always does
+// and the place of the quote can be told.
+bool closes_quote(std::string_view s) {
+  if (s.empty() || (s.front() != '"' && s.front() != '\'')) return true;
+  const char quote = s.front();
+  for (std::size_t i = 1; i < s.size(); ++i) {
+    if (quote == '"' && s[i] == '\\') {
+      ++i;
+    } else if (s[i] == quote) {
+      if (quote == '"' || i + 1 == s.size() || s[i + 1] != quote) return true;
+      ++i;  // '' stands for one '
+    }
+  }
+  return false;
+}
+
 // Thrown after the reason has been reported, to leave yaml-cpp's parser.
 struct Stop : std::exception {};
 
@@ -56,6 +76,7 @@ class Builder final : public YAML::EventHandler {
                 const std::string& value) override {
     check_tag(mark, tag);
     if (value.find('\0') != std::string::npos) stop(mark, "text with a NUL character");
+    if (!closes_quote(at(mark))) stop(mark, "a quote that is never closed");
     if (expects_key()) {
       take_key(mark, value, tag == "!");
       return;
@@ -126,7 +147,7 @@ class Builder final : public YAML::EventHandler {
 
   void count(const YAML::Mark& mark) {
     if (++nodes_ > kMaxYamlNodes) {
-      stop(mark, "more than " + std::to_string(kMaxYamlNodes) + " values");
+      stop(mark, kTooMany);
     }
   }
 
@@ -155,7 +176,9 @@ class Builder final : public YAML::EventHandler {
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, Node::Kind kind) {
-    if (expects_key()) stop(mark, "a key must be plain text, not a list or a map");
+    if (expects_key()) {
+      stop(mark, "a key must be plain text, not a list or a map (or a bracket is never closed)");
+    }
     check_tag(mark, tag);
     if (stack_.size() >= static_cast<std::size_t>(kMaxYamlDepth)) {
       stop(mark, "nested deeper than " + std::to_string(kMaxYamlDepth) + " levels");
@@ -221,13 +244,37 @@ std::size_t utf8_length(std::string_view s) {
   return 0;
 }
 
+// Counts the characters that make values, so that a hostile megabyte of brackets is refused before
+// yaml-cpp spends a quarter of a second on it. Text may hold them too, but not by the ten thousand.
+class Tally {
+ public:
+  bool too_many(std::string_view text, std::size_t i) {
+    static constexpr std::string_view kMakers = "[{,&*!%";
+    const char c = text[i];
+    if (kMakers.find(c) != std::string_view::npos) return ++makers_ > kMaxYamlNodes;
+    if (c != ':' && c != '-' && c != '?') return false;
+    const char next = i + 1 < text.size() ? text[i + 1] : '\n';
+    if (next != ' ' && next != '\n' && next != '\r' && next != c) return false;
+    return ++pairs_ > kMaxYamlNodes / 2;
+  }
+
+ private:
+  int makers_ = 0;
+  int pairs_ = 0;  // a key and a value, or an element and its dash
+};
+
 // Reports the first byte that YAML text may not hold. yaml-cpp itself guesses an encoding and
 // takes 0x04 for the end of the file.
 bool is_text(std::string_view text, int source, Report& report) {
   static constexpr char kHex[] = "0123456789abcdef";
   Place place{source, 1, 1};
+  Tally tally;
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
+    if (tally.too_many(text, i)) {
+      report.add(place, kTooMany);
+      return false;
+    }
     const std::string hex{kHex[c >> 4U], kHex[c & 15U]};
     if (c == 0) {
       report.add(place, "NUL byte: not a text file");
@@ -250,6 +297,15 @@ bool is_text(std::string_view text, int source, Report& report) {
     }
   }
   return true;
+}
+
+bool is_indented_with_tab(std::string_view text, int line) {
+  for (int l = 1; l < line; ++l) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return false;
+    text.remove_prefix(end + 1);
+  }
+  return text.substr(0, text.find_first_not_of(" \t")).find('\t') != std::string_view::npos;
 }
 
 }  // namespace
@@ -285,11 +341,12 @@ std::optional<Node> parse_yaml(std::string_view text, int source, Report& report
     report.add(start, "larger than 1 MiB: not a scenario");
     return std::nullopt;
   }
-  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
+  text = without_mark(text);
   if (!is_text(text, source, report)) return std::nullopt;
   Builder builder(text, source, report);
   try {
-    std::istringstream in{std::string(text)};
+    const bool ends_line = !text.empty() && text.back() == '\n';
+    std::istringstream in(std::string(text) + (ends_line ? "" : "\n"));  // see closes_quote()
     YAML::Parser parser(in);
     while (parser.HandleNextDocument(builder)) {
     }
@@ -298,7 +355,9 @@ std::optional<Node> parse_yaml(std::string_view text, int source, Report& report
   } catch (const YAML::Exception& e) {
     const Place place =
         e.mark.is_null() ? start : Place{source, e.mark.line + 1, e.mark.column + 1};
-    report.add(place, "not valid YAML: " + e.msg);
+    std::string reason = "not valid YAML: " + e.msg;
+    if (is_indented_with_tab(text, place.line)) reason += " (the line is indented with a tab)";
+    report.add(place, std::move(reason));
   } catch (const std::exception& e) {
     report.add(start, std::string("not valid YAML: ") + e.what());
   }
