@@ -19,6 +19,7 @@ struct Seen {
   const double* slow;
   const double* importance;
   const double* capacity;
+  const double* scale;  ///< backlog at which the error is 1/2, kappa
 };
 
 struct UniformRule {
@@ -63,6 +64,28 @@ struct DemandBacklogRule {
   }
 };
 
+/// The generalised c-mu rule (Van Mieghem 1995) weighs a queue by the slope of its error; in
+/// proportion instead of in strict order, because under lag a strict order starves.
+struct SoftGeneralisedCmuRule {
+  static constexpr const char* name = "gcmu_soft";
+  static constexpr const char* doc =
+      "(backlog q + ef + offset) W^importance (phi'((q + ahead ef) / scale) / scale)^power";
+  static std::vector<Knob> knobs() {
+    return {{"backlog", {1, 8, 64}},
+            {"offset", {0.01, 0.1}},
+            {"ahead", {0, 0.5}},
+            {"importance", {0.5, 0.75, 1, 1.5, 2}},
+            {"power", {0.25, 0.5, 1, 1.5, 2, 3}}};
+  }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    for (int n = 0; n < s.nodes; ++n) {
+      const double z = (s.backlog[n] + knob[2] * s.fast[n]) / s.scale[n];
+      w[n] = (knob[0] * s.backlog[n] + s.fast[n] + knob[1]) * std::pow(s.importance[n], knob[3]) *
+             std::pow(sim::backlog_phi_slope(z) / s.scale[n], knob[4]);
+    }
+  }
+};
+
 /// Attention without learning: softmax of how much work a node faces, times capacity.
 struct DynamicAttentionRule {
   static constexpr const char* name = "dynamic_attention";
@@ -99,9 +122,9 @@ struct SoftMaxWeightRule {
   }
 };
 
-using All =
-    std::tuple<UniformRule, CapacityRule, DemandRule, DemandBacklogRule, DynamicAttentionRule,
-               SoftMaxWeightRule>;  // <- the registration
+using All = std::tuple<UniformRule, CapacityRule, DemandRule, DemandBacklogRule,
+                       SoftGeneralisedCmuRule, DynamicAttentionRule,
+                       SoftMaxWeightRule>;  // <- the registration
 
 /// A heuristic as data, so that a name becomes a function once, at load.
 struct Entry {
@@ -132,7 +155,10 @@ const Entry& entry(const std::string& name) {
 class BaselineActor : public Actor {
  public:
   BaselineActor(const Entry& entry, const std::vector<double>& knobs, const sim::Params& p)
-      : entry_(entry), knobs_(knobs), params_(p) {}
+      : entry_(entry),
+        knobs_(knobs),
+        params_(p),
+        scale_(std::get<sim::BacklogError>(p.errors).scale.value.data()) {}
 
   void act(const sim::Batch& b, View<double> weights) override {
     CRA_CHECK(weights.rows == b.envs && weights.cols == b.nodes,
@@ -141,7 +167,7 @@ class BaselineActor : public Actor {
       const std::size_t row = b.at(e);
       entry_.weigh({b.nodes, b.backlog.data() + row, b.arrivals_fast.data() + row,
                     b.arrivals_slow.data() + row, b.importance.data() + row,
-                    params_.pool.capacity.value.data()},
+                    params_.pool.capacity.value.data(), scale_},
                    knobs_.data(), weights.row(e));
     }
   }
@@ -150,6 +176,7 @@ class BaselineActor : public Actor {
   const Entry& entry_;
   const std::vector<double>& knobs_;
   const sim::Params& params_;
+  const double* scale_;
 };
 
 class BaselinePolicy : public Policy {
