@@ -92,11 +92,18 @@ Workspace<T>::Workspace(const Shape& s, std::int64_t room, int n) : nodes(n) {
   const auto normed = [&] {
     return Normed<T>{zeros<T>(rows, d), zeros<T>(rows, 1), zeros<T>(rows, d)};
   };
+  // The weights first: they are what may not fit.
+  layers.resize(static_cast<std::size_t>(s.layers));
+  for (Layer& layer : layers) layer.weights = zeros<T>(rows * s.heads, wide);
+  for (Layer& layer : layers) {
+    layer.norm1 = normed();
+    layer.norm2 = normed();
+    layer.qkv = zeros<T>(rows, 3 * d);
+    layer.mixed = zeros<T>(rows, d);
+    layer.hidden = zeros<T>(rows, s.mlp_width());
+  }
   x = zeros<T>(rows, s.features);
   hidden = zeros<T>(rows, d);
-  for (int l = 0; l < s.layers; ++l)
-    layers.push_back({normed(), normed(), zeros<T>(rows, 3 * d), zeros<T>(rows * s.heads, wide),
-                      zeros<T>(rows, d), zeros<T>(rows, s.mlp_width())});
   last = normed();
   stream = zeros<T>(rows, d);
   d_wide = zeros<T>(rows, 3 * d);

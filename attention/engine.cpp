@@ -1,9 +1,17 @@
+#include <array>
+#include <charconv>
 #include <new>
 
 #include "attention/attention.h"
 
 namespace cra::attention {
 namespace {
+
+std::string text(double x) {
+  std::array<char, 32> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), x).ptr;
+  return {digits.data(), end};
+}
 
 std::string dimensions(std::int64_t rows, std::int64_t cols) {
   return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
@@ -32,14 +40,16 @@ void check_held(std::int64_t held) {
 }
 
 Shape checked(const Shape& s) {
-  CRA_CHECK(s.features >= 1 && s.width >= 2 && s.layers >= 1 && s.heads >= 1,
-            "attention: a shape needs features, heads and layers >= 1 and width >= 2, not " +
-                std::to_string(s.features) + ", " + std::to_string(s.heads) + ", " +
-                std::to_string(s.layers) + " and " + std::to_string(s.width));
+  CRA_CHECK(
+      s.features >= 1 && s.width >= 2 && s.layers >= 1 && s.heads >= 1,
+      "attention: a shape needs features, heads and layers >= 1 and width >= 2, not features " +
+          std::to_string(s.features) + ", heads " + std::to_string(s.heads) + ", layers " +
+          std::to_string(s.layers) + " and width " + std::to_string(s.width));
   CRA_CHECK(s.width % s.heads == 0, "attention: " + std::to_string(s.heads) +
                                         " heads do not divide width " + std::to_string(s.width));
-  CRA_CHECK(s.temperature > 0 && s.temperature <= 1e6,
-            "attention: temperature must be above 0 and at most 1e6");
+  CRA_CHECK(
+      s.temperature > 0 && s.temperature <= 1e6,
+      "attention: temperature is " + text(s.temperature) + ", expected above 0 and at most 1e6");
   return s;
 }
 
@@ -57,14 +67,16 @@ std::unique_ptr<Cache> Engine::make_cache(std::int64_t envs, int nodes) const {
   const std::string what =
       std::to_string(envs) + " environments of " + std::to_string(nodes) + " nodes";
   CRA_CHECK(envs <= kMostRows / nodes, "attention: " + what + " are too many for one call");
+  const auto too_large = [&] {
+    return Error("attention: not enough memory for " + what +
+                 "; the attention weights grow with the square of the nodes");
+  };
   try {
     return do_make_cache(envs, nodes);
   } catch (const std::bad_alloc&) {
-    throw Error("attention: not enough memory for " + what +
-                "; the attention weights grow with the square of the nodes");
-  } catch (const std::length_error&) {
-    throw Error("attention: not enough memory for " + what +
-                "; the attention weights grow with the square of the nodes");
+    throw too_large();
+  } catch (const std::length_error&) {  // more than a vector can count
+    throw too_large();
   }
 }
 
