@@ -100,7 +100,7 @@ TEST_CASE("baselines: unknown names and wrong knob counts are refused") {
   const sim::Params p = busy_ring(3, 5);
   CHECK_THROWS_WITH(
       make_baseline({"unifrom", {}}, p),
-      "unknown baseline \"unifrom\"; known: uniform, capacity, demand, demand_backlog, "
+      "unknown baseline \"unifrom\"; known: uniform, capacity, demand, demand_backlog, gcmu_soft, "
       "dynamic_attention, maxweight_soft");
   CHECK_THROWS_WITH(make_baseline({"demand", {}}, p), "baseline demand takes 1 knobs, got 0");
 }
