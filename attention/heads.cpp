@@ -144,16 +144,22 @@ void layer_norm_backward(const T* d_y, std::int64_t rows, int width, const T* ga
   }
 }
 
-#define CRA_INSTANTIATE(T)                                                                         \
-  template void attention_weights(const Head<const T>&, T, T*, T*);                                \
-  template void mix(const Head<const T>&, const T*, T*, std::int64_t);                             \
-  template void attention_backward(const Head<const T>&, T, const T*, const T*, std::int64_t, T*,  \
-                                   const Head<T>&);                                                \
-  template void layer_norm(const T*, std::int64_t, int, const T*, const T*, T*, T*, T*);           \
-  template void layer_norm_backward(const T*, std::int64_t, int, const T*, const T*, const T*, T*, \
-                                    T*, T*, T*)
-CRA_INSTANTIATE(float);
-CRA_INSTANTIATE(double);
-#undef CRA_INSTANTIATE
+template void attention_weights(const Head<const float>&, float, float*, float*);
+template void mix(const Head<const float>&, const float*, float*, std::int64_t);
+template void attention_backward(const Head<const float>&, float, const float*, const float*,
+                                 std::int64_t, float*, const Head<float>&);
+template void layer_norm(const float*, std::int64_t, int, const float*, const float*, float*,
+                         float*, float*);
+template void layer_norm_backward(const float*, std::int64_t, int, const float*, const float*,
+                                  const float*, float*, float*, float*, float*);
+
+template void attention_weights(const Head<const double>&, double, double*, double*);
+template void mix(const Head<const double>&, const double*, double*, std::int64_t);
+template void attention_backward(const Head<const double>&, double, const double*, const double*,
+                                 std::int64_t, double*, const Head<double>&);
+template void layer_norm(const double*, std::int64_t, int, const double*, const double*, double*,
+                         double*, double*);
+template void layer_norm_backward(const double*, std::int64_t, int, const double*, const double*,
+                                  const double*, double*, double*, double*, double*);
 
 }  // namespace cra::attention

@@ -15,27 +15,26 @@ namespace cra::attention {
 // 64 bytes (AVX-512) were tried: no faster at widths 16 and 32, where a row is one or two vectors
 // and too few sums are in flight.
 #if defined(__AVX__)
-#define CRA_VECTOR_BYTES 32
+constexpr int kVectorBytes = 32;
 #else
-#define CRA_VECTOR_BYTES 16
+constexpr int kVectorBytes = 16;
 #endif
 
 template <class T>
 struct Lanes;
 template <>
 struct Lanes<float> {
-  using Vector = float __attribute__((vector_size(CRA_VECTOR_BYTES)));
-  using Bits = std::uint32_t __attribute__((vector_size(CRA_VECTOR_BYTES)));
+  using Vector = float __attribute__((vector_size(kVectorBytes)));
+  using Bits = std::uint32_t __attribute__((vector_size(kVectorBytes)));
   using Short = float __attribute__((vector_size(16)));
-  static constexpr int count = CRA_VECTOR_BYTES / sizeof(float);
+  static constexpr int count = kVectorBytes / sizeof(float);
 };
 template <>
 struct Lanes<double> {
-  using Vector = double __attribute__((vector_size(CRA_VECTOR_BYTES)));
+  using Vector = double __attribute__((vector_size(kVectorBytes)));
   using Short = double __attribute__((vector_size(16)));
-  static constexpr int count = CRA_VECTOR_BYTES / sizeof(double);
+  static constexpr int count = kVectorBytes / sizeof(double);
 };
-#undef CRA_VECTOR_BYTES
 
 /// Smallest multiple of the vector length that holds n.
 template <class T>

@@ -99,20 +99,20 @@ def table():
     c = 2 * numbers(ENVS * NODES * WIDTH, 9000).reshape(ENVS, NODES, WIDTH)
     h, received = encode(block, x)
     return {
-        "h": h.ravel(),
-        "received": received.ravel(),
-        "d_x": complex_step(lambda v: (c * encode(block, v)[0]).sum(), x),
-        "d_parameters": complex_step(lambda v: (c * encode(v, x)[0]).sum(), block),
+        "kH": h.ravel(),
+        "kReceived": received.ravel(),
+        "kDX": complex_step(lambda v: (c * encode(block, v)[0]).sum(), x),
+        "kDParameters": complex_step(lambda v: (c * encode(v, x)[0]).sum(), block),
     }
 
 
 def header(values):
     lines = ["// Made by attention_reference.py --write; do not edit.", "// clang-format off",
              "#pragma once", "", "namespace attention_reference {", ""]
-    shape = [("features", FEATURES), ("width", WIDTH), ("heads", HEADS), ("layers", LAYERS),
-             ("envs", ENVS), ("nodes", NODES)]
+    shape = [("kFeatures", FEATURES), ("kWidth", WIDTH), ("kHeads", HEADS), ("kLayers", LAYERS),
+             ("kEnvs", ENVS), ("kNodes", NODES)]
     lines += [f"constexpr int {name} = {value};" for name, value in shape]
-    lines += [f"constexpr double temperature = {TEMPERATURE};"]
+    lines += [f"constexpr double kTemperature = {TEMPERATURE};"]
     for name, array in values.items():
         lines += ["", f"constexpr double {name}[{array.size}] = {{"]
         text = [f"{v:.16e}," for v in array]

@@ -137,8 +137,8 @@ TEST_CASE("the comparison above catches 1 % in any one component, 100 of 100") {
 
 TEST_CASE("forward, received, backward: the values of independent code") {
   namespace ref = attention_reference;
-  const Shape shape{ref::features, ref::width, ref::heads, ref::layers, ref::temperature};
-  Net<double> net(shape, ref::envs, ref::nodes, 0);
+  const Shape shape{ref::kFeatures, ref::kWidth, ref::kHeads, ref::kLayers, ref::kTemperature};
+  Net<double> net(shape, ref::kEnvs, ref::kNodes, 0);
   const auto number = [](std::int64_t i) { return double(i * 7919 % 2003) / 2003 - 0.5; };
   for (std::size_t i = 0; i < net.p.size(); ++i) net.p[i] = 1.5 * number(std::int64_t(i) + 1);
   for (const attention::Tensor& t : attention::layout(shape))
@@ -146,9 +146,9 @@ TEST_CASE("forward, received, backward: the values of independent code") {
       for (int k = 0; k < t.cols; ++k) net.p[static_cast<std::size_t>(t.offset + k)] += 1;
   for (std::size_t i = 0; i < net.x.size(); ++i) net.x[i] = 4 * number(std::int64_t(i) + 5000);
   for (std::size_t i = 0; i < net.c.size(); ++i) net.c[i] = 2 * number(std::int64_t(i) + 9000);
-  std::vector<double> received(std::size(ref::received));
+  std::vector<double> received(std::size(ref::kReceived));
   net.forward();
-  net.encoder.received(net.work, view(received, ref::envs));
+  net.encoder.received(net.work, view(received, ref::kEnvs));
   net.backward();
 
   // Both sides round in double: some 100 roundings of 1e-16 each, on numbers up to about 50.
@@ -160,8 +160,8 @@ TEST_CASE("forward, received, backward: the values of independent code") {
       CHECK(std::abs(found[i] - expected[i]) <= 1e-12);
     }
   };
-  check("h", net.h, ref::h);
-  check("received", received, ref::received);
-  check("d_x", net.d_x, ref::d_x);
-  check("d_parameters", net.d_p, ref::d_parameters);
+  check("h", net.h, ref::kH);
+  check("received", received, ref::kReceived);
+  check("d_x", net.d_x, ref::kDX);
+  check("d_parameters", net.d_p, ref::kDParameters);
 }

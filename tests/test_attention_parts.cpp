@@ -34,11 +34,12 @@ std::vector<T> weights(const std::vector<T>& qkv, int nodes, int size, T scale) 
   const Head<const T> head{
       qkv.data(), qkv.data() + size, qkv.data() + 2 * size, 3 * std::int64_t{size}, nodes, size};
   const int wide = padded<T>(nodes);
-  std::vector<T> scratch(static_cast<std::size_t>(size * wide));
-  std::vector<T> a(static_cast<std::size_t>(nodes * wide)), tight;
+  std::vector<T> scratch(std::size_t(size) * std::size_t(wide));
+  std::vector<T> a(std::size_t(nodes) * std::size_t(wide)), tight;
   attention_weights(head, scale, scratch.data(), a.data());
   for (int j = 0; j < nodes; ++j)
-    for (int i = 0; i < nodes; ++i) tight.push_back(a[static_cast<std::size_t>(j * wide + i)]);
+    for (int i = 0; i < nodes; ++i)
+      tight.push_back(a[std::size_t(j) * std::size_t(wide) + std::size_t(i)]);
   return tight;
 }
 
