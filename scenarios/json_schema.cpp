@@ -35,12 +35,13 @@ Json pair_of(Json items) {
   return j;
 }
 
-Json map_of(const std::vector<KeyNode>& keys, const std::string& kind) {
+// \param kind  of a kind: its name; a default kind need not be named
+Json map_of(const std::vector<KeyNode>& keys, const std::string& kind, bool is_default = false) {
   Json properties = Json::object();
   Json required = Json::array();
   if (!kind.empty()) {
     properties["kind"] = {{"const", kind}};
-    required.push_back("kind");
+    if (!is_default) required.push_back("kind");
   }
   for (const KeyNode& k : keys) {
     properties[k.name] = schema_of(k);
@@ -56,7 +57,7 @@ Json kind_of(const KeyNode& k) {
   Json alternatives = Json::array();
   Json bare = Json::array();
   for (const KeyNode::Kind& kind : k.kinds) {
-    alternatives.push_back(map_of(kind.keys, kind.name));
+    alternatives.push_back(map_of(kind.keys, kind.name, kind.name == k.default_));
     bool needs_key = false;
     for (const KeyNode& key : kind.keys) needs_key = needs_key || key.required;
     if (!needs_key) bare.push_back(kind.name);

@@ -241,17 +241,20 @@ int read_choice(const Node& n, const std::string& path, Report& report,
   return -1;
 }
 
-const Node* kind_node(const Node& n, const std::string& path, Report& report,
-                      const std::vector<std::string>& names) {
+int read_kind_name(const Node& n, const std::string& path, Report& report,
+                   const std::vector<std::string>& names, int fallback) {
   if (n.kind == Node::Kind::map) {
     const Node* named = n.find("kind");
-    if (named != nullptr) return named;
-    report.add(n.key.empty() ? n.place : n.key_place,
-               "missing required key \"kind\" in " + path + "\n  kinds: " + list_text(names));
-    return nullptr;
+    if (named != nullptr) return read_choice(*named, path + ".kind", report, names);
+    if (fallback < 0) {
+      report.add(n.key.empty() ? n.place : n.key_place,
+                 "missing required key \"kind\" in " + path + "\n  kinds: " + list_text(names));
+    }
+    return fallback;
   }
-  const std::string expected = "a kind (" + list_text(names) + ") or a map with `kind`";
-  return expect(Node::Kind::scalar, n, path, report, expected.c_str()) ? &n : nullptr;
+  if (n.kind == Node::Kind::scalar) return read_choice(n, path, report, names);
+  report_unexpected(n, path, report, "a kind (" + list_text(names) + ") or a map with `kind`");
+  return -1;
 }
 
 const Node* Reader::take(const Key& key) {

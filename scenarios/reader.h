@@ -59,9 +59,11 @@ void read_leaf(const Node& n, const std::string& path, Report& report, std::stri
 /// \returns the index of the choice, or -1 (reported)
 int read_choice(const Node& n, const std::string& path, Report& report,
                 const std::vector<std::string>& names);
-/// The node that names the kind: the scalar itself, or the value of `kind`. nullptr: reported.
-const Node* kind_node(const Node& n, const std::string& path, Report& report,
-                      const std::vector<std::string>& names);
+/// Index of the kind that a scalar names, or the `kind` of a map.
+/// \param fallback  the index when a map has no `kind`; -1 when it must have one
+/// \returns -1 when there is none (reported)
+int read_kind_name(const Node& n, const std::string& path, Report& report,
+                   const std::vector<std::string>& names, int fallback);
 /// False, and reported, when the node is not of that kind. `expected` completes "expected ...".
 bool expect(Node::Kind kind, const Node& n, const std::string& path, Report& report,
             const char* expected);
@@ -99,12 +101,17 @@ class Reader {
     } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::string>) {
       read_leaf(n, path, report, member);
     } else if constexpr (IsVariant<T>::value) {
-      read_kind(n, path, report, member);
+      read_kind(n, path, report, member, static_cast<int>(member.index()));
     } else if constexpr (IsVector<T>::value) {
       if (!expect(Node::Kind::sequence, n, path, report, "a list")) return;
       member.assign(n.items.size(), {});
       for (std::size_t i = 0; i < n.items.size(); ++i) {
-        read(n.items[i], path + "." + std::to_string(i), report, member[i]);
+        const std::string element = path + "." + std::to_string(i);
+        if constexpr (IsVariant<typename T::value_type>::value) {
+          read_kind(n.items[i], element, report, member[i], -1);  // a list has no default kind
+        } else {
+          read(n.items[i], element, report, member[i]);
+        }
       }
     } else {
       if (!expect(Node::Kind::map, n, path, report, "a map of keys")) return;
@@ -124,12 +131,9 @@ class Reader {
 
   template <class... Ks>
   static void read_kind(const Node& n, const std::string& path, Report& report,
-                        std::variant<Ks...>& member) {
+                        std::variant<Ks...>& member, int fallback) {
     const std::vector<std::string> names{Ks::name...};
-    const Node* named = kind_node(n, path, report, names);
-    if (named == nullptr) return;
-    const std::string named_path = named == &n ? path : path + ".kind";
-    const int index = read_choice(*named, named_path, report, names);
+    const int index = read_kind_name(n, path, report, names, fallback);
     int i = 0;
     const auto try_kind = [&](auto kind) {
       if (i++ != index) return;
