@@ -109,7 +109,7 @@ Bytes image_of(const std::vector<Field>& fields) {
   for (const Field& field : fields) {
     CRA_CHECK(!field.name.empty() && field.name != "." &&
                   field.name.find_first_of(std::string("/\0", 2)) == std::string::npos,
-              "checkpoint: \"" + field.name + "\" cannot be the name of a field");
+              "checkpoint: not the name of a field: \"" + field.name + "\"");
     CRA_CHECK(seen.insert(field.name).second,
               "checkpoint: field " + field.name + " is given twice");
     check_finite(field);

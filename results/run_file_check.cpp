@@ -208,21 +208,6 @@ std::string digest(const RunFile& run, const std::vector<std::string>& groups) {
   return hex(hash.digest());
 }
 
-std::string content_digest(const RunFile& run) {
-  std::vector<std::string> groups;
-  for (const VariableSpec& spec : schema())
-    if (groups.empty() || groups.back() != spec.group) groups.emplace_back(spec.group);
-  std::vector<std::pair<std::string, std::string>> attributes = run.attributes;
-  std::sort(attributes.begin(), attributes.end());
-  Sha256 hash;
-  add_text(hash, digest(run, groups));
-  for (const auto& [name, value] : attributes) {
-    add_text(hash, name);
-    add_text(hash, storable(value));
-  }
-  return hex(hash.digest());
-}
-
 void check_run(const RunFile& run, const std::string& path) {
   if (const std::string why = schema_problem(run); !why.empty())
     throw InputError(path + ": " + why);

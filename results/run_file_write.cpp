@@ -196,9 +196,12 @@ Bytes encode(const RunFile& run, int compression) {
   h5::write_attribute(file, "cra_format", kFormat);
   h5::write_attribute(file, "cra_format_version", kFormatVersion);
   for (const auto& [name, value] : run.attributes) h5::write_attribute(file, name, storable(value));
-  h5::write_attribute(file, kDigestAttribute, content_digest(run));
   for (const GroupData& g : run.groups) write_group(file, g, compression);
-  return h5::take_image(std::move(file));
+  Bytes bytes = h5::take_image(std::move(file));
+  const std::string seal = std::string(kSeal) + sha256(bytes) + "\n";
+  const std::span<const std::byte> tail = std::as_bytes(std::span(seal));
+  bytes.insert(bytes.end(), tail.begin(), tail.end());
+  return bytes;
 }
 
 }  // namespace cra::results

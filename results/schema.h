@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "results/results.h"
@@ -14,8 +15,11 @@ inline constexpr const char* kRootAttributes[] = {"title", "history", "date_crea
 inline constexpr const char* kFormat = "cra-run";
 inline constexpr const char* kFormatVersion = "1.0";
 inline constexpr const char* kConventions = "CF-1.11";
-/// Root attribute with the SHA-256 of everything else, see content_digest().
-inline constexpr const char* kDigestAttribute = "content_sha256";
+/// A result file ends with this, 64 hexadecimal digits and a line feed: the SHA-256 of all bytes
+/// before. HDF5 ignores what follows its own end of file. Damaged files were seen to make HDF5
+/// 1.10.8 write past its buffers, so it must not see any.
+inline constexpr std::string_view kSeal = "\nCRA-SHA256 ";
+inline constexpr std::size_t kSealLength = kSeal.size() + 64 + 1;
 
 /// nullptr when the format has no such variable or axis.
 const VariableSpec* find_spec(const std::string& group, const std::string& name);
@@ -33,7 +37,5 @@ std::string schema_problem(const RunFile& run);
 
 /// `text` as it can be stored: bytes that are not UTF-8, and NUL, become U+FFFD.
 std::string storable(const std::string& text);
-/// SHA-256 of all groups and of the root attributes, by name.
-std::string content_digest(const RunFile& run);
 
 }  // namespace cra::results

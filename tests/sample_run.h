@@ -1,0 +1,267 @@
+// tests/sample_run.h: a small result file with real numbers in it: a pool is simulated under two
+// fixed allocations. Everything the format knows is there; `updates` and `knobs` may be 0.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pools.h"
+#include "results/results.h"
+#include "sim/sim.h"
+
+namespace cra::testing {
+
+struct SampleSize {
+  int nodes = 3;
+  int slots = 8;
+  std::int64_t episodes = 4;
+  std::int64_t recorded = 2;  ///< episodes in /trajectory
+  int updates = 5;
+  int knobs = 1;
+};
+
+/// The weights of a policy for one slot, [E, N].
+using Weights = std::vector<double>;
+
+inline std::vector<std::int64_t> numbers(std::int64_t count, std::int64_t first = 0) {
+  std::vector<std::int64_t> x(static_cast<std::size_t>(count));
+  std::iota(x.begin(), x.end(), first);
+  return x;
+}
+
+inline std::vector<std::string> names(const std::string& stem, std::int64_t count) {
+  std::vector<std::string> x;
+  for (std::int64_t i = 0; i < count; ++i) x.push_back(stem + std::to_string(i));
+  return x;
+}
+
+/// Simulates one policy and appends its rows to /eval and /trajectory.
+class Recorder {
+ public:
+  Recorder(const sim::Params& p, const sim::Exogenous& x, std::int64_t recorded)
+      : p_(p), x_(x), recorded_(recorded) {}
+
+  void add(const Weights& proportion) {
+    sim::Batch b = sim::reset(p_, x_, numbers(x_.episodes));
+    const auto slots = static_cast<std::size_t>(x_.slots);
+    const auto nodes = static_cast<std::size_t>(x_.nodes);
+    const auto kept = static_cast<std::size_t>(recorded_);
+    const auto envs = static_cast<std::size_t>(x_.episodes);
+    std::vector<double> weights;
+    for (std::size_t e = 0; e < envs; ++e)
+      weights.insert(weights.end(), proportion.begin(), proportion.end());
+    std::vector<std::vector<double>> mean(6, std::vector<double>(envs));
+    std::vector<std::vector<double>> by_node(7, std::vector<double>(kept * slots * nodes));
+    std::vector<std::vector<double>> by_slot(4, std::vector<double>(kept * slots));
+    for (std::size_t t = 0; t < slots; ++t) {
+      sim::step(p_, x_, b, {weights.data(), x_.episodes, x_.nodes});
+      const std::vector<const std::vector<double>*> node_source{
+          &weights, &b.grant, &b.rate, &b.served, &b.lost, &b.backlog, &b.error};
+      const std::vector<const std::vector<double>*> slot_source{&b.error_cost, &b.switching_cost,
+                                                                &b.cost, &b.score};
+      for (std::size_t e = 0; e < envs; ++e) {
+        double served = 0, lost = 0;
+        for (std::size_t n = 0; n < nodes; ++n) {
+          served += b.served[e * nodes + n];
+          lost += b.lost[e * nodes + n];
+        }
+        const std::vector<double> now{b.cost[e],  b.error_cost[e], b.switching_cost[e],
+                                      b.score[e], served,          lost};
+        for (std::size_t i = 0; i < now.size(); ++i)
+          mean[i][e] += now[i] / static_cast<double>(slots);
+        if (e >= kept) continue;
+        for (std::size_t i = 0; i < node_source.size(); ++i)
+          for (std::size_t n = 0; n < nodes; ++n)
+            by_node[i][(e * slots + t) * nodes + n] = (*node_source[i])[e * nodes + n];
+        for (std::size_t i = 0; i < slot_source.size(); ++i)
+          by_slot[i][e * slots + t] = (*slot_source[i])[e];
+      }
+    }
+    append(eval_, {"cost", "error_cost", "switching_cost", "score", "served", "lost"}, mean);
+    append(trajectory_, {"proportion", "grant", "rate", "served", "lost", "backlog", "error"},
+           by_node);
+    append(trajectory_, {"error_cost", "switching_cost", "cost", "score"}, by_slot);
+  }
+
+  std::vector<results::Variable> eval_, trajectory_;
+
+ private:
+  static void append(std::vector<results::Variable>& to, const std::vector<std::string>& names,
+                     const std::vector<std::vector<double>>& rows) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      results::Variable* v = nullptr;
+      for (results::Variable& known : to)
+        if (known.name == names[i]) v = &known;
+      if (v == nullptr) v = &to.emplace_back(results::Variable{names[i], std::vector<double>{}});
+      auto& data = std::get<std::vector<double>>(v->data);
+      data.insert(data.end(), rows[i].begin(), rows[i].end());
+    }
+  }
+
+  const sim::Params& p_;
+  const sim::Exogenous& x_;
+  std::int64_t recorded_;
+};
+
+inline results::GroupData sample_provenance() {
+  results::GroupData g{"provenance", {}, {}};
+  for (const results::VariableSpec& spec : results::schema()) {
+    if (std::string(spec.group) != "provenance") continue;
+    const std::string type = spec.type;
+    if (type == "i8")
+      g.variables.push_back({spec.name, std::vector<std::int64_t>{1}});
+    else if (type == "f8")
+      g.variables.push_back({spec.name, std::vector<double>{0.25}});
+    else
+      g.variables.push_back({spec.name, std::vector<std::string>{std::string("a ") + spec.name +
+                                                                 " with µ, 中 and a\nnewline"}});
+  }
+  return g;
+}
+
+inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& fresh) {
+  const auto n = static_cast<std::size_t>(p.pool.nodes);
+  const auto one = [](double x) { return std::vector<double>{x}; };
+  return {
+      "node",
+      {{"node", names("n", p.pool.nodes)}},
+      {{"capacity", p.pool.capacity.value},
+       {"need", p.pool.need.value},
+       {"error_scale", std::get<sim::BacklogError>(p.errors).scale.value},
+       {"base_rate", sim::base_rate(p)},
+       {"initial_rate", std::vector<double>(fresh.rate.begin(),
+                                            fresh.rate.begin() + static_cast<std::ptrdiff_t>(n))},
+       {"budget", one(p.pool.budget)},
+       {"lag", one(p.pool.lag)},
+       {"abandonment", one(p.workload.abandonment)},
+       {"switching", one(p.cost.switching)},
+       {"switching_smoothing", one(p.cost.switching_smoothing)},
+       {"slot_seconds", one(p.workload.slot_seconds)}}};
+}
+
+inline results::GroupData sample_train(int updates) {
+  results::GroupData g{"train", {{"update", numbers(updates, 1)}}, {}};
+  g.variables.push_back({"env_steps", numbers(updates, 64)});
+  for (const char* name : {"cost", "score", "gradient_norm", "learning_rate", "entropy", "sigma"}) {
+    std::vector<double> x;
+    for (int u = 0; u < updates; ++u) x.push_back(1.0 / (u + 1));
+    g.variables.push_back({name, x});
+  }
+  return g;
+}
+
+inline results::GroupData sample_policy(int knobs) {
+  const auto one = [](std::int64_t x) { return std::vector<std::int64_t>{x}; };
+  const auto text = [](const char* x) { return std::vector<std::string>{x}; };
+  std::vector<float> theta;
+  for (int i = 0; i < 10; ++i) theta.push_back(0.1f * static_cast<float>(i));
+  return {"policy",
+          {{"parameter", numbers(10)},
+           {"tensor", std::vector<std::string>{"input.weight", "log_sigma"}},
+           {"feature", std::vector<std::string>{"backlog", "rate", "importance"}},
+           {"base_knob", names("knob", knobs)}},
+          {{"theta", theta},
+           {"tensor_offset", std::vector<std::int64_t>{0, 9}},
+           {"tensor_rows", std::vector<std::int64_t>{3, 1}},
+           {"tensor_cols", std::vector<std::int64_t>{3, 1}},
+           {"feature_mean", std::vector<double>{0, 1, 2}},
+           {"feature_scale", std::vector<double>{1, 0.5, 0.25}},
+           {"base_knob_value", std::vector<double>(static_cast<std::size_t>(knobs), 0.5)},
+           {"base", text("demand")},
+           {"kind", text("logistic_normal")},
+           {"attention", text("multihead")},
+           {"width", one(3)},
+           {"heads", one(1)},
+           {"layers", one(1)},
+           {"temperature", std::vector<double>{1}}}};
+}
+
+inline results::GroupData sample_summary(const std::vector<results::Variable>& eval,
+                                         std::int64_t episodes) {
+  const auto row = [&](const char* name, std::size_t policy) {
+    for (const results::Variable& v : eval)
+      if (v.name == name)
+        return std::span(std::get<std::vector<double>>(v.data))
+            .subspan(policy * static_cast<std::size_t>(episodes),
+                     static_cast<std::size_t>(episodes));
+    return std::span<const double>{};
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const results::Mean a = results::mean_of(row("cost", 0)), b = results::mean_of(row("cost", 1));
+  const results::Paired d = results::paired(row("cost", 0), row("cost", 1), 200, 1);
+  const auto f8 = [](double x, double y) { return std::vector<double>{x, y}; };
+  return {"summary",
+          {{"policy", std::vector<std::string>{"skewed", "uniform"}}},
+          {{"kind", std::vector<std::string>{"heuristic", "heuristic"}},
+           {"tuned", std::vector<std::int8_t>{1, 0}},
+           {"cost", f8(a.mean, b.mean)},
+           {"cost_se", f8(a.se, b.se)},
+           {"score",
+            f8(results::mean_of(row("score", 0)).mean, results::mean_of(row("score", 1)).mean)},
+           {"paired_difference", f8(d.difference, nan)},
+           {"paired_se", f8(d.se, nan)},
+           {"ci_low", f8(d.ci_low, nan)},
+           {"ci_high", f8(d.ci_high, nan)},
+           {"episodes_won", f8(d.won, nan)},
+           {"gap_closed", f8(nan, nan)},
+           {"best_heuristic", std::vector<std::string>{"uniform"}},
+           {"learned", std::vector<std::string>{""}},
+           {"verdict", std::vector<std::string>{"not decided with this many episodes"}},
+           {"episodes", std::vector<std::int64_t>{episodes}},
+           {"env_steps", std::vector<std::int64_t>{0}}}};
+}
+
+inline results::RunFile sample_run(const SampleSize& size = {}) {
+  const sim::Params p = busy_ring(size.nodes, size.slots);
+  const sim::Exogenous x = sim::draw(p, 3, EpisodeSet::evaluation, 0, size.episodes);
+  Recorder recorder(p, x, size.recorded);
+  Weights skewed, uniform;
+  const double share = 1.0 / size.nodes;
+  for (int n = 0; n < size.nodes; ++n) {
+    uniform.push_back(share);
+    skewed.push_back(2.0 * (n + 1) / (size.nodes * (size.nodes + 1.0)));
+  }
+  recorder.add(skewed);
+  recorder.add(uniform);
+  const std::vector<std::string> policies{"skewed", "uniform"};
+  const auto head = [&](const std::vector<double>& all) {
+    return std::vector<double>(all.begin(),
+                               all.begin() + static_cast<std::ptrdiff_t>(x.at(size.recorded, 0)));
+  };
+
+  results::RunFile run;
+  run.attributes = {{"title", "sample"},
+                    {"history", "made by a test"},
+                    {"date_created", "2026-01-01T00:00:00Z"},
+                    {"status", "complete"}};
+  run.groups.push_back(sample_provenance());
+  run.groups.push_back(sample_nodes(p, sim::reset(p, x, {0})));
+  run.groups.push_back(sample_train(size.updates));
+  run.groups.push_back(
+      {"eval", {{"policy", policies}, {"episode", numbers(size.episodes)}}, recorder.eval_});
+  results::GroupData trajectory{"trajectory",
+                                {{"policy", policies},
+                                 {"episode", numbers(size.recorded)},
+                                 {"slot", numbers(size.slots)},
+                                 {"node", names("n", size.nodes)}},
+                                recorder.trajectory_};
+  trajectory.variables.push_back({"arrivals", head(x.arrivals)});
+  trajectory.variables.push_back({"availability", head(x.availability)});
+  trajectory.variables.push_back({"importance", head(x.importance)});
+  run.groups.push_back(std::move(trajectory));
+  run.groups.push_back(sample_policy(size.knobs));
+  run.groups.push_back({"tuning",
+                        {{"candidate", numbers(2)}},
+                        {{"baseline", std::vector<std::string>{"demand", "demand"}},
+                         {"knobs", std::vector<std::string>{R"({"a": 0.5})", R"({"a": 1})"}},
+                         {"cost", std::vector<double>{0.5, 0.75}},
+                         {"chosen", std::vector<std::int8_t>{1, 0}}}});
+  run.groups.push_back(sample_summary(recorder.eval_, size.episodes));
+  return run;
+}
+
+}  // namespace cra::testing
