@@ -232,9 +232,10 @@ TEST_CASE("verdict: pays, does not pay, not decided, exactly equal") {
   CHECK(words(-0.16, -0.14, -0.12) ==
         "Learning pays here: cost is 14 % lower than that of the best tuned heuristic "
         "(95 % interval 12 to 16 %).");
-  CHECK(words(0.012, 0.0151, 0.018) ==
+  CHECK(words(0.012, 0.0151, 0.0182) ==
         "Learning does not pay here: cost is 1.5 % higher than that of the best tuned heuristic "
         "(95 % interval 1.2 to 1.8 %).");
+  CHECK(words(-1e-16, 1e-17, 2e-16) == words(0, 0, 0));
   CHECK(words(-0.03, -0.01, 0.01) ==
         "Not decided with this many episodes (256): cost changes by -1 % against that of the "
         "best tuned heuristic (95 % interval -3 to +1 %).");

@@ -99,10 +99,12 @@ const Command& command_of(const std::string& name) {
   if (found != kCommands.end()) return *found;
   std::vector<std::string> known = command_names();
   known.emplace_back("help");
+  const bool option = name[0] == '-';
+  if (option) known = {"--help", "--version"};
   const std::string near = scenarios::did_you_mean(name, known);
-  std::string text = "unknown command \"" + name + "\"";
+  std::string text = std::string("unknown ") + (option ? "option \"" : "command \"") + name + "\"";
   if (!near.empty()) text += "; did you mean \"" + near + "\"?";
-  text += "\n  known commands:";
+  text += option ? "\n  options of cra:" : "\n  known commands:";
   for (const std::string& k : known) text += (&k == known.data() ? " " : ", ") + k;
   throw UsageError(text);
 }

@@ -39,7 +39,7 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
       static_cast<double>(std::min<std::int64_t>(s.output.trajectories, e.episodes));
   const double per_policy =
       48.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (7 * nodes + 4);
-  double disk = static_cast<double>(policies) * per_policy + recorded * drawn + 1e5;
+  double disk = static_cast<double>(policies) * per_policy + recorded * drawn + 4e5;
   if (train) disk += 4 * parameters + 64.0 * t.updates + 250.0 * t.updates;
 
   std::string text;

@@ -23,7 +23,7 @@ int decimals_for(const Summary& s) {
 /// Digits after the point of percentages, so that the interval's width shows at least one.
 int percent_decimals(double low, double high) {
   const double width = 100 * std::abs(high - low);
-  return width >= 1.5 ? 0 : width >= 0.15 ? 1 : width >= 0.015 ? 2 : 3;
+  return width >= 3 ? 0 : width >= 0.3 ? 1 : width >= 0.03 ? 2 : 3;
 }
 
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals); }
@@ -70,12 +70,17 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
 std::string verdict(const Row& row, const Summary& s, const std::string& subject) {
   const results::Interval& c = *row.change;
   const std::string reference = "that of the best tuned heuristic";
-  if (c.low == 0 && c.high == 0) {
+  // A policy that leaves its base as it is differs from it in log and exp, below any digit shown.
+  if (std::abs(c.low) < 1e-7 && std::abs(c.high) < 1e-7) {
     return subject + " does not pay here: cost is exactly " + reference + ".";
   }
   const int digits = percent_decimals(c.low, c.high);
   if (c.low <= 0 && c.high >= 0) {
-    auto with_sign = [&](double x) { return std::string(x > 0 ? "+" : "") + percent(x, digits); };
+    auto with_sign = [&](double x) {
+      const std::string text = percent(x, digits);
+      const bool nothing = text.find_first_not_of("0.") == std::string::npos;
+      return std::string(x > 0 && !nothing ? "+" : "") + text;
+    };
     return (subject == "Learning" ? std::string("Not") : subject + ": not") +
            " decided with this many episodes (" + std::to_string(s.episodes) +
            "): cost changes by " + with_sign(c.value) + " % against " + reference +
