@@ -122,13 +122,20 @@ class LogReader {
         read_request(fields);
       }
     }
-    if (problems_.empty() && log_.time.empty()) add("a header, but no requests");
+    if (problems_.empty() && log_.time.empty())
+      problems_.push_back({at(1), "", "a header, but no requests"});
     return std::move(problems_);
   }
 
  private:
   std::string at(std::int64_t line) const { return path_ + ":" + std::to_string(line); }
   void add(std::string text) { problems_.push_back({at(csv_.line()), "", std::move(text)}); }
+
+  // A column may be asked for twice, as work and as bucket.
+  void add_once(std::string text) {
+    const auto same = [&](const TraceProblem& p) { return p.text == text; };
+    if (std::none_of(problems_.begin(), problems_.end(), same)) add(std::move(text));
+  }
 
   bool read_header(const std::string& time_column, const std::vector<std::string>& columns) {
     if (!csv_.next(header_)) {
@@ -157,15 +164,11 @@ class LogReader {
         text += (i == 0 ? "" : ", ") + in_quotes(header_[i]);
       }
       if (header_.size() > kColumnsShown) text += ", ...";
-      // a column may be asked for twice, as work and as bucket
-      if (std::none_of(problems_.begin(), problems_.end(),
-                       [&](const TraceProblem& p) { return p.text == text; })) {
-        add(std::move(text));
-      }
+      add_once(std::move(text));
       return 0;
     }
     if (std::find(it + 1, header_.end(), name) != header_.end()) {
-      add("two columns are called " + in_quotes(name));
+      add_once("two columns are called " + in_quotes(name));
     }
     return static_cast<std::size_t>(it - header_.begin());
   }

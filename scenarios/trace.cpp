@@ -143,9 +143,9 @@ std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext
   const std::string covers = "covers " + shortest(log.time.back()) + " s";
   if (slots * context.nodes > static_cast<double>(kMaxWork)) {
     return {{"", "file",
-             covers + ", which is " + shortest(slots) + " slots for " +
-                 std::to_string(context.nodes) +
-                 " nodes: too much to hold; raise workload.slot_seconds"}};
+             covers + ", which is " + shortest(slots) +
+                 " slots for pool.nodes = " + std::to_string(context.nodes) +
+                 ": too much to hold; raise workload.slot_seconds"}};
   }
   const auto count = static_cast<std::int64_t>(slots);
   // 0.29 * 100 is 28.999...: a share written in decimals means the whole number
