@@ -27,6 +27,8 @@ int tell_exception() {
       if (!d.source.empty()) tell(d.source + "\n");
     }
     return 3;
+  } catch (const ClosedPipe&) {
+    return 1;
   } catch (const UsageError& e) {
     return tell_error("cra", e.what(), 2);
   } catch (const InputError& e) {

@@ -11,8 +11,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "sim/base.h"
-
 namespace cra::tools {
 namespace {
 
@@ -25,11 +23,14 @@ std::size_t characters(const std::string& text) {
 
 }  // namespace
 
-void print(const std::string& text) {
+void print(const std::string& data) {
   errno = 0;
-  const bool all = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  const bool all = std::fwrite(data.data(), 1, data.size(), stdout) == data.size();
   if (!all || std::fflush(stdout) != 0) {
-    throw Error(std::string("cannot write to standard output: ") + std::strerror(errno));
+    const std::string text =
+        std::string("cannot write to standard output: ") + std::strerror(errno);
+    if (errno == EPIPE) throw ClosedPipe(text);
+    throw Error(text);
   }
 }
 

@@ -5,9 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "sim/base.h"
+
 namespace cra::tools {
 
 enum class Colour { red, yellow, bold };
+
+/// Whoever read our stdout has gone (`cra keys | head`). Exit code 1 like every failed write, but
+/// without a message: nobody did anything wrong.
+class ClosedPipe : public Error {
+  using Error::Error;
+};
 
 /// Writes data to stdout and flushes. \throws Error  when not all of it could be written
 void print(const std::string& text);
