@@ -108,7 +108,7 @@ std::string locate(sim::TracePart& part, const Node& file, const std::string& sc
   if (file.place.source == 0) {
     return (fs::path(scenario_path).parent_path() / part.file).lexically_normal().string();
   }
-  const std::string given = part.file;
+  std::string given = part.file;
   std::error_code error;
   const fs::path absolute = fs::absolute(part.file, error);
   if (!error) part.file = absolute.lexically_normal().string();

@@ -411,12 +411,15 @@ TEST_CASE("the shipped scenarios load; llm_serving says where its log comes from
   CHECK(quick.sim.pool.nodes == 6);
   CHECK(quick.sim.workload.slots == 60);
   CHECK(settings_of(shipped("traffic.yaml")).sim.workload.importance[3] == 2);
-  CHECK(faults_of(shipped("llm_serving.yaml"), {}, "dir/llm_serving.yaml") ==
-        Faults{"dir/llm_serving.yaml:45:13: workload.parts.0.file names no file: looked for "
-               "\"dir/data/AzureLLMInferenceTrace_conv.csv\"\n"
-               "  such a log can be had from the Azure Public Dataset (Azure/AzurePublicDataset on "
-               "GitHub,\n  data/AzureLLMInferenceTrace_conv.csv, CC-BY)\n"
-               "  --set workload.parts.0.file=PATH names another place"});
+  const Faults of_llm = faults_of(shipped("llm_serving.yaml"), {}, "dir/llm_serving.yaml");
+  REQUIRE(of_llm.size() == 1);
+  CHECK(of_llm[0].find(":13: workload.parts.0.file names no file: looked for "
+                       "\"dir/data/AzureLLMInferenceTrace_conv.csv\"\n"
+                       "  such a log can be had from the Azure Public Dataset "
+                       "(Azure/AzurePublicDataset on GitHub,\n"
+                       "  data/AzureLLMInferenceTrace_conv.csv, CC-BY)\n"
+                       "  --set workload.parts.0.file=PATH names another place") !=
+        std::string::npos);
 }
 
 TEST_CASE("2,000 damaged copies of quickstart.yaml load or are refused with a place") {
