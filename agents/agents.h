@@ -22,7 +22,8 @@ namespace cra::agents {
 
 // ---- parameters ------------------------------------------------------------------------
 
-/// Logits z ~ Normal(mu, sigma^2), proportions softmax(z); mu = log(base weight) + 3 head(h).
+/// Logits z ~ Normal(mu, sigma^2), shares softmax(z); mu = log(base weight) + 3 head(h). With a
+/// reserve, one logit more: the log-odds of the share kept back, from the mean embedding.
 struct LogisticNormal {
   static constexpr const char* name = "logistic_normal";
   double log_sigma = -1.2;
@@ -126,8 +127,8 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool);
 class Actor {
  public:
   virtual ~Actor() = default;
-  /// Weights of every node for the coming slot, any positive scale. \param weights [E, N]
-  virtual void act(const sim::Batch& b, View<double> weights) = 0;
+  /// What to do in the coming slot. \param decisions [E, A] as sim::step takes them
+  virtual void act(const sim::Batch& b, View<double> decisions) = 0;
 };
 
 /// Something that allocates. Constant; shared by threads.
@@ -154,12 +155,14 @@ struct Rule {
 std::vector<std::string> baseline_names();
 /// One line on what a heuristic does. \throws Error on an unknown name
 std::string baseline_doc(const std::string& name);
-/// Knobs of a heuristic with their grids. \throws Error on an unknown name
-std::vector<Knob> baseline_knobs(const std::string& name);
+/// Knobs of a heuristic in a pool, with their grids; last the share of a reserve if there is one.
+/// \throws Error on an unknown name
+std::vector<Knob> baseline_knobs(const std::string& name, const sim::Params& p);
 /// \param p  outlives the policy, resolved  \throws Error on an unknown name or knob count
 std::unique_ptr<Policy> make_baseline(const Rule& rule, const sim::Params& p);
 
-/// Grid search of one heuristic: every combination, its mean cost, the choice.
+/// Search of one heuristic's knobs over their grid: every combination when there are at most 600; a
+/// cyclic coordinate search from three corners of the grid when there are more.
 struct Tuning {
   Rule rule;                               ///< the choice
   std::vector<Knob> knobs;                 ///< what was searched
@@ -177,9 +180,10 @@ struct Network {
   std::vector<std::string> features;  ///< names of the F features, in order
   std::vector<double> feature_mean;   ///< [F] normalisation, frozen after warm-up
   std::vector<double> feature_scale;  ///< [F] 1 / standard deviation
-  std::vector<float> theta;           ///< [P] encoder | head [d] | log_sigma
+  std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log_sigma
 };
-/// Tensors of theta: those of the encoder, then "head.weight" [1, d] and "log_sigma" [1, 1].
+/// Tensors of theta: those of the encoder, then "head.weight" [1, d], "reserve_head.weight" [1, d]
+/// and "log_sigma" [1, 1].
 std::vector<attention::Tensor> layout(const Network& n);
 
 /// Makes the encoder on the device of the caller's choice.
@@ -197,6 +201,8 @@ struct Outcome {
   std::vector<double> cost;            ///< [I]
   std::vector<double> error_cost;      ///< [I]
   std::vector<double> switching_cost;  ///< [I]
+  std::vector<double> fairness_cost;   ///< [I]
+  std::vector<double> use_cost;        ///< [I]
   std::vector<double> score;           ///< [I]
   std::vector<double> served;          ///< [I] work done [wu/slot]
   std::vector<double> lost;            ///< [I] work abandoned [wu/slot]
@@ -207,20 +213,37 @@ Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenou
 struct Trajectory {
   std::int64_t episodes = 0;
   int slots = 0, nodes = 0;
-  std::vector<double> proportion;      ///< [I, T, N] on the simplex, what the policy asked for
+  std::vector<double> proportion;      ///< [I, T, N] shares of the placed budget, sum 1
+  std::vector<double> reserve;         ///< [I, T] share of the budget kept back
   std::vector<double> grant;           ///< [I, T, N] commanded rate after water-filling
   std::vector<double> rate;            ///< [I, T, N] placed rate after lag
-  std::vector<double> served;          ///< [I, T, N] work done
+  std::vector<double> served;          ///< [I, T, N] work done by the placed rate
+  std::vector<double> dispatched;      ///< [I, T, N] work done by the reserve
   std::vector<double> lost;            ///< [I, T, N] work abandoned
   std::vector<double> backlog;         ///< [I, T, N] work waiting at the end of the slot
   std::vector<double> error;           ///< [I, T, N]
   std::vector<double> error_cost;      ///< [I, T]
   std::vector<double> switching_cost;  ///< [I, T]
+  std::vector<double> fairness_cost;   ///< [I, T]
+  std::vector<double> use_cost;        ///< [I, T]
   std::vector<double> cost;            ///< [I, T]
   std::vector<double> score;           ///< [I, T]
 };
 Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes);
+
+// ---- the clairvoyant bound ---------------------------------------------------------------
+
+/// What an allocator that knew each episode in advance could reach. No policy costs less than
+/// `lower` in its episode: that is certified by multipliers, however well they were found.
+struct Bound {
+  std::vector<double> lower;        ///< [I] certified lower bound [cost per slot]
+  std::vector<double> upper;        ///< [I] cost of the clairvoyant commands found, same plant
+  std::vector<std::int64_t> steps;  ///< [I] Newton steps taken
+  std::string reason;               ///< not empty: there is no bound, and this is why
+};
+/// Parallel over episodes; the same bits for any number of threads. \param p resolved
+Bound clairvoyant_bound(const sim::Params& p, const sim::Exogenous& x);
 
 // ---- learning --------------------------------------------------------------------------
 

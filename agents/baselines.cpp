@@ -152,6 +152,9 @@ const Entry& entry(const std::string& name) {
   throw Error("unknown baseline \"" + name + "\"; known: " + known);
 }
 
+/// The knob that every heuristic has in a pool with a reserve: the share it keeps back.
+const Knob kReserveKnob{"reserve", {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}};
+
 class BaselineActor : public Actor {
  public:
   BaselineActor(const Entry& entry, const std::vector<double>& knobs, const sim::Params& p)
@@ -160,15 +163,19 @@ class BaselineActor : public Actor {
         params_(p),
         scale_(std::get<sim::BacklogError>(p.errors).scale.value.data()) {}
 
-  void act(const sim::Batch& b, View<double> weights) override {
-    CRA_CHECK(weights.rows == b.envs && weights.cols == b.nodes,
-              "act: weights have the wrong shape");
+  void act(const sim::Batch& b, View<double> decisions) override {
+    CRA_CHECK(decisions.rows == b.envs && decisions.cols == sim::decision_size(params_),
+              "act: decisions have the wrong shape");
     for (std::int64_t e = 0; e < b.envs; ++e) {
       const std::size_t row = b.at(e);
+      double* w = decisions.row(e);
       entry_.weigh({b.nodes, b.backlog.data() + row, b.arrivals_fast.data() + row,
                     b.arrivals_slow.data() + row, b.importance.data() + row,
                     params_.pool.capacity.value.data(), scale_},
-                   knobs_.data(), weights.row(e));
+                   knobs_.data(), w);
+      // No rule sends resource to a node that was down a moment ago.
+      for (int n = 0; n < b.nodes; ++n) w[n] *= b.availability[row + static_cast<std::size_t>(n)];
+      if (decisions.cols > b.nodes) w[b.nodes] = knobs_.back();
     }
   }
 
@@ -183,9 +190,10 @@ class BaselinePolicy : public Policy {
  public:
   BaselinePolicy(const Rule& rule, const sim::Params& p)
       : entry_(entry(rule.name)), knobs_(rule.knobs), params_(p) {
-    CRA_CHECK(knobs_.size() == entry_.knobs.size(),
-              "baseline " + rule.name + " takes " + std::to_string(entry_.knobs.size()) +
-                  " knobs, got " + std::to_string(knobs_.size()));
+    const std::size_t expected = baseline_knobs(rule.name, p).size();
+    CRA_CHECK(knobs_.size() == expected, "baseline " + rule.name + " takes " +
+                                             std::to_string(expected) + " knobs, got " +
+                                             std::to_string(knobs_.size()));
   }
   std::unique_ptr<Actor> actor(std::int64_t) const override {
     return std::make_unique<BaselineActor>(entry_, knobs_, params_);
@@ -207,7 +215,11 @@ std::vector<std::string> baseline_names() {
 
 std::string baseline_doc(const std::string& name) { return entry(name).doc; }
 
-std::vector<Knob> baseline_knobs(const std::string& name) { return entry(name).knobs; }
+std::vector<Knob> baseline_knobs(const std::string& name, const sim::Params& p) {
+  std::vector<Knob> knobs = entry(name).knobs;
+  if (p.pool.shared_reserve() != nullptr) knobs.push_back(kReserveKnob);
+  return knobs;
+}
 
 std::unique_ptr<Policy> make_baseline(const Rule& rule, const sim::Params& p) {
   return std::make_unique<BaselinePolicy>(rule, p);

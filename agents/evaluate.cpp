@@ -9,18 +9,58 @@ namespace {
 
 constexpr std::int64_t kTile = 16;  // environments that run together; fixed, so results are too
 
-/// Calls work(batch, actor, weights, first episode) for every tile of episodes.
-template <class Work>
-void for_each_batch(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
-                    std::int64_t episodes, Work work) {
+using Column = std::vector<double>;
+
+/// A column of the batch and where its numbers go.
+template <class Record>
+struct Link {
+  Column sim::Batch::*from;
+  Column Record::*to;
+};
+
+// Per environment, averaged over the slots.
+constexpr Link<Outcome> kOutcomePerEnv[] = {{&sim::Batch::cost, &Outcome::cost},
+                                            {&sim::Batch::error_cost, &Outcome::error_cost},
+                                            {&sim::Batch::switching_cost, &Outcome::switching_cost},
+                                            {&sim::Batch::fairness_cost, &Outcome::fairness_cost},
+                                            {&sim::Batch::use_cost, &Outcome::use_cost},
+                                            {&sim::Batch::score, &Outcome::score}};
+// Per node, summed over the nodes.
+constexpr Link<Outcome> kOutcomePerNode[] = {{&sim::Batch::served, &Outcome::served},
+                                             {&sim::Batch::dispatched, &Outcome::served},
+                                             {&sim::Batch::lost, &Outcome::lost}};
+constexpr Link<Trajectory> kTrajectoryPerEnv[] = {
+    {&sim::Batch::error_cost, &Trajectory::error_cost},
+    {&sim::Batch::switching_cost, &Trajectory::switching_cost},
+    {&sim::Batch::fairness_cost, &Trajectory::fairness_cost},
+    {&sim::Batch::use_cost, &Trajectory::use_cost},
+    {&sim::Batch::cost, &Trajectory::cost},
+    {&sim::Batch::score, &Trajectory::score}};
+constexpr Link<Trajectory> kTrajectoryPerNode[] = {
+    {&sim::Batch::grant, &Trajectory::grant},   {&sim::Batch::rate, &Trajectory::rate},
+    {&sim::Batch::served, &Trajectory::served}, {&sim::Batch::dispatched, &Trajectory::dispatched},
+    {&sim::Batch::lost, &Trajectory::lost},     {&sim::Batch::backlog, &Trajectory::backlog},
+    {&sim::Batch::error, &Trajectory::error}};
+
+/// Runs the policy on the first `episodes` rows of x and calls after(batch, decisions, first
+/// episode of the tile, slot) after every slot.
+template <class After>
+void run_episodes(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
+                  std::int64_t episodes, After after) {
+  const int size = sim::decision_size(p);
   for_each_tile(tiles_of(episodes, kTile), [&](std::int64_t tile) {
     const std::int64_t first = tile * kTile, count = std::min(kTile, episodes - first);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), first);
     sim::Batch batch = sim::reset(p, x, std::move(rows));
     const std::unique_ptr<Actor> actor = policy.actor(count);
-    std::vector<double> weights(batch.at(count));
-    work(batch, *actor, View<double>{weights.data(), count, batch.nodes}, first);
+    Column decisions(static_cast<std::size_t>(count * size));
+    for (int t = 0; t < x.slots; ++t) {
+      actor->act(batch, {decisions.data(), count, size});
+      const View<const double> decided{decisions.data(), count, size};
+      sim::step(p, x, batch, decided);
+      after(batch, decided, first, t);
+    }
   });
 }
 
@@ -34,38 +74,25 @@ void proportions_of(const double* weights, int nodes, double* proportion) {
   for (int n = 0; n < nodes; ++n) proportion[n] /= sum;
 }
 
-View<const double> read_only(View<double> v) { return {v.data, v.rows, v.cols}; }
-
 }  // namespace
 
 Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenous& x) {
   Outcome out;
   const auto episodes = static_cast<std::size_t>(x.episodes);
-  for (auto* column :
-       {&out.cost, &out.error_cost, &out.switching_cost, &out.score, &out.served, &out.lost})
-    column->assign(episodes, 0);
-  for_each_batch(policy, p, x, x.episodes,
-                 [&](sim::Batch& b, Actor& actor, View<double> weights, std::int64_t first) {
-                   for (int t = 0; t < x.slots; ++t) {
-                     actor.act(b, weights);
-                     sim::step(p, x, b, read_only(weights));
-                     for (std::int64_t e = 0; e < b.envs; ++e) {
-                       const auto at = static_cast<std::size_t>(e),
-                                  to = static_cast<std::size_t>(first + e);
-                       out.cost[to] += b.cost[at];
-                       out.error_cost[to] += b.error_cost[at];
-                       out.switching_cost[to] += b.switching_cost[at];
-                       out.score[to] += b.score[at];
-                       for (std::size_t n = 0; n < static_cast<std::size_t>(b.nodes); ++n) {
-                         out.served[to] += b.served[b.at(e) + n];
-                         out.lost[to] += b.lost[b.at(e) + n];
-                       }
-                     }
+  for (const auto& link : kOutcomePerEnv) (out.*link.to).assign(episodes, 0);
+  for (const auto& link : kOutcomePerNode) (out.*link.to).assign(episodes, 0);
+  run_episodes(policy, p, x, x.episodes,
+               [&](const sim::Batch& b, View<const double>, std::int64_t first, int) {
+                 for (std::int64_t e = 0; e < b.envs; ++e) {
+                   const auto to = static_cast<std::size_t>(first + e);
+                   for (const auto& link : kOutcomePerEnv)
+                     (out.*link.to)[to] += (b.*link.from)[static_cast<std::size_t>(e)] / x.slots;
+                   for (const auto& link : kOutcomePerNode) {
+                     const double* from = (b.*link.from).data() + b.at(e);
+                     (out.*link.to)[to] += std::accumulate(from, from + b.nodes, 0.0) / x.slots;
                    }
-                 });
-  for (auto* column :
-       {&out.cost, &out.error_cost, &out.switching_cost, &out.score, &out.served, &out.lost})
-    for (double& value : *column) value /= x.slots;
+                 }
+               });
   return out;
 }
 
@@ -80,36 +107,23 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
   out.nodes = x.nodes;
   const std::size_t per_slot = static_cast<std::size_t>(episodes * x.slots);
   const std::size_t per_node = per_slot * static_cast<std::size_t>(x.nodes);
-  for (auto* a :
-       {&out.proportion, &out.grant, &out.rate, &out.served, &out.lost, &out.backlog, &out.error})
-    a->resize(per_node);
-  for (auto* a : {&out.error_cost, &out.switching_cost, &out.cost, &out.score}) a->resize(per_slot);
-
-  for_each_batch(policy, p, x, episodes,
-                 [&](sim::Batch& b, Actor& actor, View<double> weights, std::int64_t first) {
-                   const auto nodes = static_cast<std::size_t>(b.nodes);
-                   for (int t = 0; t < x.slots; ++t) {
-                     actor.act(b, weights);
-                     sim::step(p, x, b, read_only(weights));
-                     for (std::int64_t e = 0; e < b.envs; ++e) {
-                       const std::size_t from = b.at(e), to = x.at(first + e, t), slot = to / nodes;
-                       proportions_of(weights.row(e), b.nodes, out.proportion.data() + to);
-                       for (std::size_t n = 0; n < nodes; ++n) {
-                         out.grant[to + n] = b.grant[from + n];
-                         out.rate[to + n] = b.rate[from + n];
-                         out.served[to + n] = b.served[from + n];
-                         out.lost[to + n] = b.lost[from + n];
-                         out.backlog[to + n] = b.backlog[from + n];
-                         out.error[to + n] = b.error[from + n];
-                       }
-                       const auto env = static_cast<std::size_t>(e);
-                       out.error_cost[slot] = b.error_cost[env];
-                       out.switching_cost[slot] = b.switching_cost[env];
-                       out.cost[slot] = b.cost[env];
-                       out.score[slot] = b.score[env];
-                     }
-                   }
-                 });
+  out.proportion.resize(per_node);
+  out.reserve.resize(per_slot);
+  for (const auto& link : kTrajectoryPerNode) (out.*link.to).resize(per_node);
+  for (const auto& link : kTrajectoryPerEnv) (out.*link.to).resize(per_slot);
+  run_episodes(
+      policy, p, x, episodes,
+      [&](const sim::Batch& b, View<const double> decided, std::int64_t first, int t) {
+        for (std::int64_t e = 0; e < b.envs; ++e) {
+          const std::size_t to = x.at(first + e, t), slot = to / static_cast<std::size_t>(b.nodes);
+          proportions_of(decided.row(e), b.nodes, out.proportion.data() + to);
+          out.reserve[slot] = decided.cols > b.nodes ? decided.row(e)[b.nodes] : 0;
+          for (const auto& link : kTrajectoryPerNode)
+            std::copy_n((b.*link.from).data() + b.at(e), b.nodes, (out.*link.to).data() + to);
+          for (const auto& link : kTrajectoryPerEnv)
+            (out.*link.to)[slot] = (b.*link.from)[static_cast<std::size_t>(e)];
+        }
+      });
   return out;
 }
 

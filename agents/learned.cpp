@@ -11,9 +11,10 @@ class LearnedActor : public Actor {
   LearnedActor(const LearnedNet& net, std::int64_t envs)
       : net_(net), scratch_(net.make_scratch(envs)) {}
 
-  void act(const sim::Batch& b, View<double> weights) override {
+  void act(const sim::Batch& b, View<double> decisions) override {
     net_.mean_logits(b, scratch_);
-    weights_of_logits({scratch_.logits.data(), b.envs, b.nodes}, weights);
+    decisions_of_logits({scratch_.logits.data(), decisions.rows, decisions.cols}, b.nodes,
+                        decisions);
   }
 
  private:
@@ -37,6 +38,12 @@ std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
+}
+
+double product(const float* a, const float* b, int n) {
+  double sum = 0;
+  for (int k = 0; k < n; ++k) sum += static_cast<double>(a[k]) * static_cast<double>(b[k]);
+  return sum;
 }
 
 void check_fit(const Network& n, const sim::Params& p) {
@@ -70,6 +77,7 @@ std::vector<attention::Tensor> layout(const Network& n) {
   const ThetaLayout theta(n.shape);
   std::vector<attention::Tensor> all = attention::layout(n.shape);
   all.push_back({"head.weight", theta.head(), 1, theta.width});
+  all.push_back({"reserve_head.weight", theta.reserve_head(), 1, theta.width});
   all.push_back({"log_sigma", theta.log_sigma(), 1, 1});
   return all;
 }
@@ -85,11 +93,11 @@ LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
   const auto nodes = static_cast<std::size_t>(envs) * static_cast<std::size_t>(params_.pool.nodes);
   LearnedScratch s;
   s.cache = engine_->make_cache(envs, params_.pool.nodes);
-  s.base = base_->actor(envs);
+  s.heuristic = base_->actor(envs);
   s.features.resize(nodes * network_.features.size());
   s.embedding.resize(nodes * static_cast<std::size_t>(network_.shape.width));
-  s.base_weight.resize(nodes);
-  s.logits.resize(nodes);
+  s.base.resize(static_cast<std::size_t>(envs * sim::decision_size(params_)));
+  s.logits.resize(s.base.size());
   return s;
 }
 
@@ -107,26 +115,37 @@ void LearnedNet::mean_logits(const sim::Batch& b, LearnedScratch& s) const {
     }
   engine_->forward(encoder_parameters(), {s.features.data(), rows, features}, b.nodes, *s.cache,
                    {s.embedding.data(), rows, theta_layout_.width});
-  s.base->act(b, {s.base_weight.data(), b.envs, b.nodes});
+  const int size = sim::decision_size(params_);
+  s.heuristic->act(b, {s.base.data(), b.envs, size});
   const float* head = network_.theta.data() + theta_layout_.head();
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const float* h = s.embedding.data() + r * theta_layout_.width;
-    double residual = 0;
-    for (int k = 0; k < theta_layout_.width; ++k)
-      residual += static_cast<double>(head[k]) * static_cast<double>(h[k]);
-    const auto at = static_cast<std::size_t>(r);
-    if (!std::isfinite(residual))
-      throw DivergedError("the policy diverged: logits[" + std::to_string(r / b.nodes) + ", " +
-                          std::to_string(r % b.nodes) + "] is not finite");
-    s.logits[at] = std::log(std::max(s.base_weight[at], 1e-9)) + kHeadGain * residual;
+  const float* reserve_head = network_.theta.data() + theta_layout_.reserve_head();
+  for (std::int64_t e = 0; e < b.envs; ++e) {
+    const double* base = s.base.data() + e * size;
+    double* mu = s.logits.data() + e * size;
+    double kept = 0;
+    for (int n = 0; n < b.nodes; ++n) {
+      const float* h = s.embedding.data() + (e * b.nodes + n) * theta_layout_.width;
+      mu[n] = std::log(std::max(base[n], 1e-9)) + kHeadGain * product(head, h, theta_layout_.width);
+      if (size > b.nodes) kept += product(reserve_head, h, theta_layout_.width) / b.nodes;
+    }
+    if (size > b.nodes) {
+      const double share = base[b.nodes];
+      mu[b.nodes] = (share > 0 ? std::log(share / (1 - share)) : kReserveStart) + kHeadGain * kept;
+    }
+    for (int n = 0; n < size; ++n)
+      if (!std::isfinite(mu[n]))
+        throw DivergedError("the policy diverged: logits[" + std::to_string(e) + ", " +
+                            std::to_string(n) + "] is not finite");
   }
 }
 
-void weights_of_logits(View<const double> logits, View<double> weights) {
+void decisions_of_logits(View<const double> logits, int nodes, View<double> decisions) {
   for (std::int64_t e = 0; e < logits.rows; ++e) {
     const double* z = logits.row(e);
-    const double top = *std::max_element(z, z + logits.cols);
-    for (std::int64_t n = 0; n < logits.cols; ++n) weights.row(e)[n] = std::exp(z[n] - top);
+    double* d = decisions.row(e);
+    const double top = *std::max_element(z, z + nodes);
+    for (int n = 0; n < nodes; ++n) d[n] = std::exp(z[n] - top);
+    if (logits.cols > nodes) d[nodes] = 1 / (1 + std::exp(-z[nodes]));
   }
 }
 

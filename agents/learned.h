@@ -16,25 +16,30 @@ inline constexpr double kHeadGain = 3;
 /// Normalised features are cut to [-5, 8]: queues are heavy-tailed upwards.
 inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
 
-/// Where the parts of theta lie: encoder [0, encoder) | head [d] | log_sigma [1].
+/// Log-odds of the reserve before anything is learned, when the base heuristic keeps nothing back.
+inline constexpr double kReserveStart = -4;
+
+/// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | log_sigma
+/// [1]. Pools without a reserve leave the reserve head at 0.
 struct ThetaLayout {
   std::int64_t encoder = 0;  ///< parameters of the encoder
   int width = 0;             ///< d
   explicit ThetaLayout(const attention::Shape& s)
       : encoder(attention::parameter_count(s)), width(s.width) {}
   std::int64_t head() const { return encoder; }
-  std::int64_t log_sigma() const { return encoder + width; }
-  std::int64_t size() const { return encoder + width + 1; }
+  std::int64_t reserve_head() const { return encoder + width; }
+  std::int64_t log_sigma() const { return encoder + 2 * std::int64_t{width}; }
+  std::int64_t size() const { return log_sigma() + 1; }
 };
 
 /// Scratch of one tile of environments.
 struct LearnedScratch {
   std::unique_ptr<attention::Cache> cache;
-  std::unique_ptr<Actor> base;
-  std::vector<float> features;      ///< [E * N, F] normalised, as the encoder saw them
-  std::vector<float> embedding;     ///< [E * N, d]
-  std::vector<double> base_weight;  ///< [E, N]
-  std::vector<double> logits;       ///< [E, N] mean logits mu
+  std::unique_ptr<Actor> heuristic;
+  std::vector<float> features;   ///< [E * N, F] normalised, as the encoder saw them
+  std::vector<float> embedding;  ///< [E * N, d]
+  std::vector<double> base;      ///< [E, A] decisions of the base heuristic
+  std::vector<double> logits;    ///< [E, A] mean logits mu
 };
 
 /// A network ready to run in one pool. Constant but for `network().theta`, which a trainer moves.
@@ -63,9 +68,10 @@ class LearnedNet {
   std::unique_ptr<Policy> base_;
 };
 
-/// w = exp(z - max z), per environment: softmax up to scale.
-/// \param logits, weights  [E, N]; may be the same array
-void weights_of_logits(View<const double> logits, View<double> weights);
+/// Decisions of logits: weights exp(z - max z), and the reserve share 1 / (1 + exp(-z_N)).
+/// \param nodes  N; logits and decisions have N columns, or N + 1 with a reserve
+/// \param logits, decisions  [E, A]; may be the same array
+void decisions_of_logits(View<const double> logits, int nodes, View<double> decisions);
 
 /// First index of `x` that is not finite, or -1.
 template <class T>

@@ -10,16 +10,18 @@ constexpr std::int64_t kChunk = 64;  // environment-slots whose gradient is summ
 
 }  // namespace
 
-Rollout::Rollout(std::int64_t envs_, int replicas_, int slots_, int nodes_, int feature_count_)
+Rollout::Rollout(std::int64_t envs_, int replicas_, int slots_, int nodes_, int size_,
+                 int feature_count_)
     : envs(envs_),
       replicas(replicas_),
       slots(slots_),
       nodes(nodes_),
+      size(size_),
       feature_count(feature_count_) {
-  const auto steps = static_cast<std::size_t>(envs * slots),
-             per_node = steps * static_cast<std::size_t>(nodes);
-  features.resize(per_node * static_cast<std::size_t>(feature_count));
-  deviation.resize(per_node);
+  const auto steps = static_cast<std::size_t>(envs * slots);
+  features.resize(steps * static_cast<std::size_t>(nodes) *
+                  static_cast<std::size_t>(feature_count));
+  deviation.resize(steps * static_cast<std::size_t>(size));
   cost.resize(steps);
   score.resize(steps);
 }
@@ -63,7 +65,8 @@ std::vector<float> reinforce_gradient(const LearnedNet& net, const Rollout& r,
   const double log_sigma =
       static_cast<double>(net.network().theta[static_cast<std::size_t>(layout.log_sigma())]);
   const double per_step = 1 / static_cast<double>(steps);
-  const float* head = net.network().theta.data() + layout.head();
+  const float* theta = net.network().theta.data();
+  const Heads<const float> heads{theta + layout.head(), theta + layout.reserve_head()};
   std::vector<float> partial(size * static_cast<std::size_t>(chunks), 0.0f);
 
   for_each_tile(chunks, [&](std::int64_t chunk) {
@@ -78,12 +81,13 @@ std::vector<float> reinforce_gradient(const LearnedNet& net, const Rollout& r,
 
     float* d_theta = partial.data() + size * static_cast<std::size_t>(chunk);
     double d_log_sigma = 0;
+    const Heads<float> d_heads{d_theta + layout.head(), d_theta + layout.reserve_head()};
     for (std::int64_t s = 0; s < count; ++s) {
-      const std::int64_t node = s * r.nodes, row = node * layout.width;
+      const std::int64_t row = s * r.nodes * layout.width;
       d_log_sigma += log_density_gradient(
-          r.deviation.data() + first * r.nodes + node,
-          -advantage[static_cast<std::size_t>(first + s)] * per_step, log_sigma, head,
-          h.data() + row, r.nodes, layout.width, d_h.data() + row, d_theta + layout.head());
+          r.deviation.data() + (first + s) * r.size,
+          -advantage[static_cast<std::size_t>(first + s)] * per_step, log_sigma, heads,
+          h.data() + row, r.nodes, r.size, layout.width, d_h.data() + row, d_heads);
     }
     d_theta[layout.log_sigma()] = static_cast<float>(d_log_sigma);
     net.engine().backward(net.encoder_parameters(), {d_h.data(), rows, layout.width}, *cache,
@@ -94,8 +98,9 @@ std::vector<float> reinforce_gradient(const LearnedNet& net, const Rollout& r,
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
     for (std::size_t i = 0; i < size; ++i)
       sum[i] += static_cast<double>(partial[size * static_cast<std::size_t>(chunk) + i]);
-  // Entropy of the logits grows by N - 1 per unit of log sigma, whatever the state.
-  sum[static_cast<std::size_t>(layout.log_sigma())] -= entropy_weight * simplex_dimensions(r.nodes);
+  // Entropy of the logits grows by its dimensions per unit of log sigma, whatever the state.
+  sum[static_cast<std::size_t>(layout.log_sigma())] -=
+      entropy_weight * decision_dimensions(r.nodes, r.size);
   return {sum.begin(), sum.end()};
 }
 

@@ -16,13 +16,14 @@ struct Rollout {
   int replicas = 0;               ///< G, environments that share an exogenous episode
   int slots = 0;                  ///< T
   int nodes = 0;                  ///< N
+  int size = 0;                   ///< A, numbers in a decision
   int feature_count = 0;          ///< F
   std::vector<float> features;    ///< [E, T, N, F] normalised
-  std::vector<double> deviation;  ///< [E, T, N] c(z - mu), the centred exploration
+  std::vector<double> deviation;  ///< [E, T, A] z - mu, the nodes' part centred
   std::vector<double> cost;       ///< [E, T]
   std::vector<double> score;      ///< [E, T]
 
-  Rollout(std::int64_t envs, int replicas, int slots, int nodes, int feature_count);
+  Rollout(std::int64_t envs, int replicas, int slots, int nodes, int size, int feature_count);
   std::size_t at(std::int64_t e, int t) const { return static_cast<std::size_t>(e * slots + t); }
 };
 
@@ -31,25 +32,37 @@ struct Rollout {
 /// the batch. Equal returns give exactly 0. [E, T]
 std::vector<double> group_advantages(const Rollout& r, double discount);
 
-/// Gradient of weight * log density(z | mu(h), sigma) for one environment-slot, where mu_n = base_n
-/// + kHeadGain * head . h_n and z is held fixed. \param deviation  [N] c(z - mu) \param head [d]
-/// \param h          [N, d] embeddings
-/// \param d_h        [N, d] written
-/// \param d_head     [d] added to
-/// \returns          the gradient by log sigma
+/// Heads of the policy, or their gradients. \tparam T float, or double in tests
 template <class T>
-double log_density_gradient(const double* deviation, double weight, double log_sigma, const T* head,
-                            const T* h, int nodes, int width, T* d_h, T* d_head) {
+struct Heads {
+  T* node;     ///< [d]
+  T* reserve;  ///< [d]
+};
+
+/// Gradient of weight * log density(z | mu(h), sigma) for one environment-slot, where mu_n = base_n
+/// + kHeadGain * head . h_n, the reserve's mu has the mean embedding, and z is held fixed. \param
+/// deviation  [A] z - mu, the nodes' part centred \param h          [N, d] embeddings \param d_h
+/// [N, d] written \param d_heads    added to \returns          the gradient by log sigma
+template <class T>
+double log_density_gradient(const double* deviation, double weight, double log_sigma,
+                            Heads<const T> heads, const T* h, int nodes, int size, int width,
+                            T* d_h, Heads<T> d_heads) {
+  T d_kept = 0;
+  if (size > nodes)
+    d_kept =
+        static_cast<T>(weight * log_density_d_mu(deviation[nodes], log_sigma) * kHeadGain / nodes);
   for (int n = 0; n < nodes; ++n) {
     // c() is symmetric and idempotent, so centring the deviation once is all of its gradient.
     const T d_residual =
         static_cast<T>(weight * log_density_d_mu(deviation[n], log_sigma) * kHeadGain);
     for (int k = 0; k < width; ++k) {
-      d_h[n * width + k] = d_residual * head[k];
-      d_head[k] += d_residual * h[n * width + k];
+      d_h[n * width + k] = d_residual * heads.node[k] + d_kept * heads.reserve[k];
+      d_heads.node[k] += d_residual * h[n * width + k];
+      d_heads.reserve[k] += d_kept * h[n * width + k];
     }
   }
-  return weight * log_density_d_log_sigma(deviation, nodes, simplex_dimensions(nodes), log_sigma);
+  return weight *
+         log_density_d_log_sigma(deviation, size, decision_dimensions(nodes, size), log_sigma);
 }
 
 /// Gradient by theta of -(1 / (E T)) sum advantage * log density - entropy bonus. [P]

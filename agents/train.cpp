@@ -26,12 +26,13 @@ double scheduled_rate(const Training& t, double peak, std::int64_t update) {
   return peak * (0.05 + 0.95 * 0.5 * (1 + std::cos(std::numbers::pi * done)));
 }
 
-/// c(xi) for one environment and slot.
-void draw_exploration(std::uint64_t seed, std::int64_t episode, int slot, double* xi, int nodes) {
-  for (int first = 0; first < nodes; first += kNormalsPerDraw) {
+/// xi for one environment and slot, the nodes' part centred. \param xi [A] on return
+void draw_exploration(std::uint64_t seed, std::int64_t episode, int slot, double* xi, int nodes,
+                      int size) {
+  for (int first = 0; first < size; first += kNormalsPerDraw) {
     Draws draws(seed, EpisodeSet::training, episode, Stream::exploration, first / kNormalsPerDraw,
                 slot);
-    for (int n = first; n < std::min(nodes, first + kNormalsPerDraw); ++n) xi[n] = draws.normal();
+    for (int n = first; n < std::min(size, first + kNormalsPerDraw); ++n) xi[n] = draws.normal();
   }
   centre(xi, nodes);
 }
@@ -98,8 +99,9 @@ void Trainer::Impl::measure_features() {
   for_each_tile(episodes, [&](std::int64_t i) {
     sim::Batch b = sim::reset(pool, x, {i});
     const std::unique_ptr<Actor> actor = base->actor(1);
-    std::vector<double> weights(static_cast<std::size_t>(b.nodes));
-    std::vector<float> f(weights.size() * static_cast<std::size_t>(features));
+    const int size = sim::decision_size(pool);
+    std::vector<double> decisions(static_cast<std::size_t>(size));
+    std::vector<float> f(static_cast<std::size_t>(b.nodes) * static_cast<std::size_t>(features));
     Moments& m = per_episode[static_cast<std::size_t>(i)];
     for (int t = 0; t < x.slots; ++t) {
       sim::observe(pool, b, {f.data(), b.nodes, features});
@@ -108,8 +110,8 @@ void Trainer::Impl::measure_features() {
         m.sum[k % m.sum.size()] += value;
         m.square[k % m.sum.size()] += value * value;
       }
-      actor->act(b, {weights.data(), 1, b.nodes});
-      sim::step(pool, x, b, {weights.data(), 1, b.nodes});
+      actor->act(b, {decisions.data(), 1, size});
+      sim::step(pool, x, b, {decisions.data(), 1, size});
     }
   });
   const double count = static_cast<double>(episodes) * x.slots * x.nodes;
@@ -183,10 +185,10 @@ Network Trainer::network() const { return impl_->net.network(); }
 
 /// observe, encode, act, step, remember: replicas of each episode explore differently.
 Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
-  const int replicas = params.training.replicas, nodes = x.nodes;
+  const int replicas = params.training.replicas, nodes = x.nodes, size = sim::decision_size(pool);
   const std::int64_t envs = x.episodes * replicas;
   const std::int64_t first_episode = state.updates * envs;  // no replica meets the same noise twice
-  Rollout r(envs, replicas, x.slots, nodes, sim::feature_count(pool));
+  Rollout r(envs, replicas, x.slots, nodes, size, sim::feature_count(pool));
   const double sigma = std::exp(
       static_cast<double>(state.theta[static_cast<std::size_t>(net.theta_layout().log_sigma())]));
 
@@ -196,24 +198,25 @@ Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
     for (std::int64_t e = first; e < first + count; ++e) rows.push_back(e / replicas);
     sim::Batch b = sim::reset(pool, x, std::move(rows));
     LearnedScratch scratch = net.make_scratch(count);
-    std::vector<double> weights(b.at(count));
+    std::vector<double> decisions(static_cast<std::size_t>(count * size));
     const auto row_features = static_cast<std::ptrdiff_t>(nodes) * r.feature_count;
 
     for (int t = 0; t < x.slots; ++t) {
       net.mean_logits(b, scratch);
       for (std::int64_t e = 0; e < count; ++e) {
         const std::size_t at = r.at(first + e, t);
-        double* deviation = r.deviation.data() + at * static_cast<std::size_t>(nodes);
-        draw_exploration(seed, first_episode + first + e, t, deviation, nodes);
-        for (int n = 0; n < nodes; ++n) {
+        double* deviation = r.deviation.data() + at * static_cast<std::size_t>(size);
+        draw_exploration(seed, first_episode + first + e, t, deviation, nodes, size);
+        for (int n = 0; n < size; ++n) {
           deviation[n] *= sigma;
-          scratch.logits[b.at(e) + static_cast<std::size_t>(n)] += deviation[n];
+          scratch.logits[static_cast<std::size_t>(e * size + n)] += deviation[n];
         }
         std::copy_n(scratch.features.begin() + e * row_features, row_features,
                     r.features.begin() + static_cast<std::ptrdiff_t>(at) * row_features);
       }
-      weights_of_logits({scratch.logits.data(), count, nodes}, {weights.data(), count, nodes});
-      sim::step(pool, x, b, {weights.data(), count, nodes});
+      decisions_of_logits({scratch.logits.data(), count, size}, nodes,
+                          {decisions.data(), count, size});
+      sim::step(pool, x, b, {decisions.data(), count, size});
       for (std::int64_t e = 0; e < count; ++e) {
         r.cost[r.at(first + e, t)] = b.cost[static_cast<std::size_t>(e)];
         r.score[r.at(first + e, t)] = b.score[static_cast<std::size_t>(e)];
@@ -257,7 +260,8 @@ UpdateStats Trainer::update() {
   stats.cost = std::accumulate(rollout.cost.begin(), rollout.cost.end(), 0.0) / steps;
   stats.score = std::accumulate(rollout.score.begin(), rollout.score.end(), 0.0) / steps;
   stats.sigma = std::exp(static_cast<double>(log_sigma));
-  stats.entropy = logit_entropy(simplex_dimensions(x.nodes), static_cast<double>(log_sigma));
+  stats.entropy =
+      logit_entropy(decision_dimensions(x.nodes, rollout.size), static_cast<double>(log_sigma));
   it.state = std::move(next);
   it.log(stats);
   it.net.network().theta = it.state.theta;

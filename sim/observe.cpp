@@ -5,8 +5,21 @@
 #include "sim/sim.h"
 
 namespace cra::sim {
+namespace {
 
-int feature_count(const Params& p) { return p.pool.geometry == Geometry::none ? 14 : 16; }
+bool has_failures(const Params& p) {
+  return !std::holds_alternative<NoFailures>(p.workload.failures);
+}
+bool has_windows(const Params& p) {
+  return std::holds_alternative<WindowsCalendar>(p.workload.calendar);
+}
+
+}  // namespace
+
+int feature_count(const Params& p) {
+  return static_cast<int>(14 + (p.pool.geometry != Geometry::none ? 2 : 0) +
+                          (has_failures(p) ? 3 : 0) + (has_windows(p) ? 2 : 0));
+}
 
 std::vector<std::string> feature_names(const Params& p) {
   std::vector<std::string> names{"backlog",
@@ -25,6 +38,8 @@ std::vector<std::string> feature_names(const Params& p) {
                                  "mean_arrivals_slow"};
   if (p.pool.geometry != Geometry::none)
     names.insert(names.end(), {"position_cos", "position_sin"});
+  if (has_failures(p)) names.insert(names.end(), {"availability", "down_slots", "health"});
+  if (has_windows(p)) names.insert(names.end(), {"window_near", "window_far"});
   return names;
 }
 
@@ -69,6 +84,15 @@ void observe(const Params& p, const Batch& b, View<float> features) {
         const double angle = turn * std::numbers::pi * n / b.nodes;
         put(std::cos(angle));
         put(std::sin(angle));
+      }
+      if (has_failures(p)) {
+        put(b.availability[i]);
+        put(b.down_slots[i] / 8);
+        put(b.health[i]);
+      }
+      if (has_windows(p)) {  // two views of how near the window is, for short and long plans
+        put(std::exp(-b.window[i] / 5));
+        put(std::exp(-b.window[i] / 15));
       }
     }
   }

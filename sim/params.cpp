@@ -1,5 +1,6 @@
 // Checks across keys, and per-node values.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "sim/sim.h"
@@ -95,6 +96,13 @@ void check_groups(const Pool& pool, std::vector<Problem>& problems) {
                             " nodes, expected pool.nodes = " + std::to_string(pool.nodes)});
 }
 
+void check_order(const std::array<int, 2>& pair, const std::string& path,
+                 std::vector<Problem>& problems) {
+  if (pair[0] > pair[1])
+    problems.push_back({path, "is [" + std::to_string(pair[0]) + ", " + std::to_string(pair[1]) +
+                                  "], expected the smaller number first"});
+}
+
 void check_trace(const TracePart& trace, const Params& p, const std::string& path,
                  std::vector<Problem>& problems) {
   if (trace.mean.empty()) return;  // the log could not be read: that has been said already
@@ -116,6 +124,13 @@ void check_trace(const TracePart& trace, const Params& p, const std::string& pat
                                        std::to_string(window) + " slots"});
 }
 
+/// Mean of a Pareto job size cut at `largest`.
+double mean_job(const HeavyTailPart& part) {
+  const double a = part.tail, s = part.smallest, l = std::max(part.largest, s);
+  if (std::fabs(a - 1) < 1e-9) return s * (1 + std::log(l / s));
+  return (a * s - s * std::pow(s / l, a - 1)) / (a - 1);
+}
+
 }  // namespace
 
 std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
@@ -127,16 +142,35 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
   resolver(p.workload.importance, "workload.importance");
   for (std::size_t i = 0; i < p.workload.parts.size(); ++i) {
     const std::string path = "workload.parts[" + std::to_string(i) + "]";
-    if (auto* constant = std::get_if<ConstantPart>(&p.workload.parts[i])) {
-      resolver(constant->rate, path + ".rate");
-    } else if (auto* poisson = std::get_if<PoissonPart>(&p.workload.parts[i])) {
-      resolver(poisson->rate, path + ".rate");
-    } else if (auto* trace = std::get_if<TracePart>(&p.workload.parts[i])) {
+    std::visit(
+        [&](auto& part) {
+          if constexpr (requires { part.rate.given; }) resolver(part.rate, path + ".rate");
+          if constexpr (requires { part.phase.given; }) resolver(part.phase, path + ".phase");
+          if constexpr (requires { part.length; })
+            check_order(part.length, path + ".length", problems);
+          if constexpr (requires {
+                          part.low;
+                          part.high;
+                        }) {
+            if (part.low > part.high)
+              problems.push_back({path + ".low", "is " + number(part.low) +
+                                                     ", above `high` = " + number(part.high)});
+          }
+        },
+        p.workload.parts[i]);
+    if (auto* trace = std::get_if<TracePart>(&p.workload.parts[i])) {
       check_trace(*trace, p, path, problems);
     }
   }
   if (auto* backlog = std::get_if<BacklogError>(&p.errors))
     resolver(backlog->scale, "errors.scale");
+  if (const auto* wear = std::get_if<WearFailures>(&p.workload.failures))
+    check_order(wear->down, "workload.failures.down", problems);
+  if (const auto* windows = std::get_if<WindowsCalendar>(&p.workload.calendar))
+    if (windows->length >= windows->period)
+      problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +
+                                                          ", expected less than the period of " +
+                                                          std::to_string(windows->period)});
   if (p.workload.parts.empty())
     problems.push_back({"workload.parts", "is empty: no work would ever arrive"});
   if (p.pool.budget == 0) p.pool.budget = p.pool.nodes;
@@ -154,9 +188,19 @@ std::vector<double> base_rate(const Params& p) {
   std::vector<double> base(static_cast<std::size_t>(p.pool.nodes), 0);
   for (const WorkloadPart& part : p.workload.parts) {
     const std::vector<double>* add = nullptr;
-    if (const auto* constant = std::get_if<ConstantPart>(&part)) add = &constant->rate.value;
-    if (const auto* poisson = std::get_if<PoissonPart>(&part)) add = &poisson->rate.value;
-    if (const auto* trace = std::get_if<TracePart>(&part)) add = &trace->mean;
+    std::vector<double> jobs;
+    if (const auto* trace = std::get_if<TracePart>(&part)) {
+      add = &trace->mean;
+    } else if (const auto* heavy = std::get_if<HeavyTailPart>(&part)) {
+      for (const double rate : heavy->rate.value) jobs.push_back(rate * mean_job(*heavy));
+      add = &jobs;
+    } else {
+      std::visit(
+          [&](const auto& steady) {
+            if constexpr (requires { steady.rate.value; }) add = &steady.rate.value;
+          },
+          part);
+    }
     if (add != nullptr)
       for (std::size_t n = 0; n < base.size(); ++n) base[n] += (*add)[n];
   }

@@ -24,6 +24,13 @@ enum class Stream : std::uint8_t {
   exploration = 5,  ///< policy noise
   weights = 6,      ///< initial network weights
   bootstrap = 7,    ///< resampling of episodes
+  bursts = 8,       ///< storms and their bursts
+  diurnal = 9,      ///< time of day at the start
+  regime = 10,      ///< levels of regimes
+  drift = 11,       ///< steps of wandering rates
+  heavy_tail = 12,  ///< numbers and sizes of jobs
+  failures = 13,    ///< wear, failure, repair, health signal
+  calendar = 14,    ///< importance over time
 };
 
 /// Which family of episodes an episode number belongs to; families never share random numbers.

@@ -400,7 +400,7 @@ TEST_CASE("step: wrong weights are refused, with environment and node") {
   const Params p = quiet_pool(2, 1, 0.5);
   const Exogenous x = draw(p, 1, EpisodeSet::training, 0, 2);
   Batch b = reset(p, x, {0, 1});
-  CHECK_THROWS_WITH(step(p, x, b, row({1, 1})), "step: weights are [1, 2], expected [2, 2]");
+  CHECK_THROWS_WITH(step(p, x, b, row({1, 1})), "step: decisions are [1, 2], expected [2, 2]");
   CHECK_THROWS_WITH(
       step(p, x, b, row({1, 1, 1, -1}, 2)),
       "step: weight of environment 1, node 1 is -1.000000, expected a finite number >= 0");

@@ -85,7 +85,7 @@ double mean(const std::vector<double>& x) {
 }  // namespace
 
 TEST_CASE("group_advantages: leave-one-out against the replicas, scaled, exactly 0 when equal") {
-  Rollout r(4, 2, 2, 1, 1);  // two episodes with two replicas, two slots
+  Rollout r(4, 2, 2, 1, 1, 1);  // two episodes with two replicas, two slots
   r.cost = {1, 2, 3, 2, 5, 0, 5, 0};
   const std::vector<double> a = group_advantages(r, 0.5);
   // Returns: -(1 + 1) = -2, -2 | -4, -2 | -5, 0 | -5, 0. Against the other replica: +2, 0 | -2, 0.
@@ -98,7 +98,7 @@ TEST_CASE("group_advantages: leave-one-out against the replicas, scaled, exactly
 TEST_CASE("group_advantages: equal, huge and outlying returns stay finite and bounded (N4)") {
   for (const double offset : {0.0, 1e9, 1e30}) {
     for (const int replicas : {2, 3}) {
-      Rollout r(replicas, replicas, 3, 1, 1);
+      Rollout r(replicas, replicas, 3, 1, 1, 1);
       std::fill(r.cost.begin(), r.cost.end(), offset + 0.1);
       for (const double a : group_advantages(r, 0.93)) CHECK(a == 0);
       r.cost[0] += 1e30;
@@ -119,7 +119,8 @@ TEST_CASE("score gradient: every tensor of theta, 4-point differences in double 
     // Width >= 4: layer norm of two numbers is nearly a sign, too sharp for differences of 1e-3.
     const attention::Shape shape{3, heads * (4 + static_cast<int>(draws.below(5))), heads, 1, 0.7};
     const ThetaLayout layout(shape);
-    const int slots = 3, rows = slots * nodes;
+    const int slots = 3, rows = slots * nodes,
+              size = nodes + static_cast<int>(net % 2);  // reserve or not
     const auto random = [&](std::size_t n, double scale, int stream) {
       std::vector<double> x;
       for (std::size_t i = 0; i < n; ++i)
@@ -130,19 +131,24 @@ TEST_CASE("score gradient: every tensor of theta, 4-point differences in double 
     };
     std::vector<double> theta = random(static_cast<std::size_t>(layout.size()), 0.4, 0);
     const std::vector<double> x = random(static_cast<std::size_t>(rows * shape.features), 1, 1);
-    const std::vector<double> z = random(static_cast<std::size_t>(rows), 1, 2),
+    const std::vector<double> z = random(static_cast<std::size_t>(slots * size), 1, 2),
                               weight = random(slots, 1, 3);
     const attention::Encoder<double> encoder(shape);
     attention::Workspace<double> space(shape, slots, nodes);
     std::vector<double> h(static_cast<std::size_t>(rows * shape.width));
     const auto deviation_of = [&](int s) {
-      std::vector<double> deviation(static_cast<std::size_t>(nodes));
-      for (int n = 0; n < nodes; ++n) {
-        double mu = 0;
+      std::vector<double> deviation(static_cast<std::size_t>(size));
+      const auto residual = [&](std::int64_t head, int n) {
+        double sum = 0;
         for (int k = 0; k < shape.width; ++k)
-          mu += kHeadGain * theta[static_cast<std::size_t>(layout.head() + k)] *
-                h[static_cast<std::size_t>((s * nodes + n) * shape.width + k)];
-        deviation[static_cast<std::size_t>(n)] = z[static_cast<std::size_t>(s * nodes + n)] - mu;
+          sum += kHeadGain * theta[static_cast<std::size_t>(head + k)] *
+                 h[static_cast<std::size_t>((s * nodes + n) * shape.width + k)];
+        return sum;
+      };
+      std::copy_n(z.begin() + std::ptrdiff_t{s} * size, size, deviation.begin());
+      for (int n = 0; n < nodes; ++n) {
+        deviation[static_cast<std::size_t>(n)] -= residual(layout.head(), n);
+        if (size > nodes) deviation.back() -= residual(layout.reserve_head(), n) / nodes;
       }
       centre(deviation.data(), nodes);
       return deviation;
@@ -155,18 +161,20 @@ TEST_CASE("score gradient: every tensor of theta, 4-point differences in double 
       forward();
       double sum = 0;
       for (int s = 0; s < slots; ++s)
-        sum += weight[static_cast<std::size_t>(s)] *
-               log_density(deviation_of(s).data(), nodes, simplex_dimensions(nodes), theta.back());
+        sum += weight[static_cast<std::size_t>(s)] * log_density(deviation_of(s).data(), size,
+                                                                 decision_dimensions(nodes, size),
+                                                                 theta.back());
       return sum;
     };
     forward();
     std::vector<double> gradient(theta.size(), 0), d_h(h.size());
     for (int s = 0; s < slots; ++s) {
       const std::ptrdiff_t row = std::ptrdiff_t{s} * nodes * shape.width;
-      gradient.back() +=
-          log_density_gradient(deviation_of(s).data(), weight[static_cast<std::size_t>(s)],
-                               theta.back(), theta.data() + layout.head(), h.data() + row, nodes,
-                               shape.width, d_h.data() + row, gradient.data() + layout.head());
+      gradient.back() += log_density_gradient(
+          deviation_of(s).data(), weight[static_cast<std::size_t>(s)], theta.back(),
+          Heads<const double>{theta.data() + layout.head(), theta.data() + layout.reserve_head()},
+          h.data() + row, nodes, size, shape.width, d_h.data() + row,
+          Heads<double>{gradient.data() + layout.head(), gradient.data() + layout.reserve_head()});
     }
     encoder.backward(theta.data(), {d_h.data(), rows, shape.width}, space, gradient.data(), {});
 
@@ -211,7 +219,7 @@ TEST_CASE("reinforce_gradient: a sum over environment-slots; chunk borders do no
   n.theta.back() = -1.0f;
   const LearnedNet net(n, pool, attention::make_cpu_engine);
 
-  Rollout r(3, 3, 50, 5, sim::feature_count(pool));
+  Rollout r(3, 3, 50, 5, 5, sim::feature_count(pool));
   std::vector<double> advantage(150);
   for (std::size_t i = 0; i < r.features.size(); ++i)
     r.features[i] = static_cast<float>(
@@ -229,7 +237,7 @@ TEST_CASE("reinforce_gradient: a sum over environment-slots; chunk borders do no
   const std::vector<float> whole = reinforce_gradient(net, r, advantage, entropy);
   std::vector<double> sum(whole.size(), 0);
   for (std::size_t i = 0; i < 150; ++i) {
-    Rollout one(1, 2, 1, 5, r.feature_count);
+    Rollout one(1, 2, 1, 5, 5, r.feature_count);
     const auto f = static_cast<std::ptrdiff_t>(one.features.size());
     std::copy_n(r.features.begin() + static_cast<std::ptrdiff_t>(i) * f, f, one.features.begin());
     std::copy_n(r.deviation.begin() + static_cast<std::ptrdiff_t>(5 * i), 5, one.deviation.begin());
