@@ -1,0 +1,143 @@
+// agents/bound_program.h: the clairvoyant problem as rows G x <= h over one flat vector x, and
+// the linear algebra of its Newton steps. Internal to bound_*.cpp; formulas are those of the bound
+// document, section 1.1 and 1.2.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "agents/bound.h"
+
+namespace cra::agents {
+
+/// First and second derivative of the movement cost by a step of a placed rate.
+inline double switching_slope(const ClairvoyantProblem& p, double step) {
+  return p.switching * step / std::hypot(step, p.smoothing);
+}
+inline double switching_curvature(const ClairvoyantProblem& p, double step) {
+  const double root = std::hypot(step, p.smoothing), share = p.smoothing / root;
+  return p.switching * share * share / root;
+}
+
+/// One constraint inside a node: sum_j by[j] * x[at[j]] <= limit. At most four variables.
+struct Row {
+  int count = 0;
+  std::array<int, 4> at{};  ///< counted from the node's first variable
+  std::array<double, 4> by{};
+  double limit = 0;
+
+  void add(int variable, double coefficient) {
+    at[static_cast<std::size_t>(count)] = variable;
+    by[static_cast<std::size_t>(count++)] = coefficient;
+  }
+};
+
+/// The kinds of rows of a node, in their order within a slot; kServe .. kSpare only where needed.
+enum RowKind : int {
+  kLoad,      ///< work that is not served waits (effort is not more than was put in)
+  kPositive,  ///< level >= 0
+  kLeast,     ///< command >= 0
+  kMost,      ///< command <= C
+  kServe,     ///< service <= placed rate
+  kUp,        ///< service + reserve <= b C
+  kSpare,     ///< reserve >= 0
+  kRowKinds
+};
+
+/// Variables of a node, slot by slot: [service][reserve] rate level. A row joins a slot with the
+/// one before, so the Hessian is a band of half width `width`.
+struct NodeProgram {
+  int width = 2;                             ///< variables in a slot
+  int service = -1, reserve = -1;            ///< positions in a slot; -1: service = rate, none
+  int rate = 0, level = 1;                   ///< positions in a slot
+  int kinds = 4;                             ///< rows in a slot
+  std::array<int, kRowKinds> kind{};         ///< positions of the kinds in a slot, or -1
+  std::vector<Row> rows;                     ///< [T * kinds]
+  std::size_t variables = 0, first_row = 0;  ///< where the node begins in x and in the rows
+  double now = 1, before = 0, spare = 0;     ///< budget row: coefficients of m_t, m_{t-1}, u_t
+
+  int at(int t, int position) const { return t * width + position; }
+  int row(int t, RowKind which) const { return t * kinds + kind[which]; }
+  bool has(RowKind which) const { return kind[which] >= 0; }
+};
+
+/// Shared rows follow those of the nodes: K budgets of T slots each, then the pool's T. They are
+/// multiplied by the mean lag, so that all rows speak of placed rates.
+struct Program {
+  explicit Program(const ClairvoyantProblem& problem);
+
+  const ClairvoyantProblem& p;
+  std::vector<NodeProgram> node;
+  std::size_t variables = 0;
+  std::size_t shared = 0;  ///< first shared row
+  std::size_t rows = 0;
+  int shared_kinds = 1;   ///< K, or 2 with a reserve: budget and pool
+  double lag = 1;         ///< mean lag
+  std::vector<double> h;  ///< [rows] right-hand sides
+
+  std::size_t shared_row(int kind, int t) const {
+    return shared + static_cast<std::size_t>(kind) * static_cast<std::size_t>(p.slots) +
+           static_cast<std::size_t>(t);
+  }
+  bool is_pool(int kind) const { return kind == p.resources; }
+  /// Resource per work by which node n enters a shared row of this kind.
+  double weight(int n, int kind) const { return p.need_of(n, is_pool(kind) ? 0 : kind); }
+
+  /// out = G x. \param out [rows]
+  void times(const std::vector<double>& x, std::vector<double>& out) const;
+  /// out = gradient of the objective at x + G' z. \param out [variables]
+  void gradient(const std::vector<double>& x, const std::vector<double>& z,
+                std::vector<double>& out) const;
+  /// out = F'' at x times v. \param out [variables]
+  void bend(const std::vector<double>& x, const std::vector<double>& v,
+            std::vector<double>& out) const;
+  /// out += sign * G' z
+  void add_transposed(const std::vector<double>& z, double sign, std::vector<double>& out) const;
+
+  Commands commands(const std::vector<double>& x) const;
+  Multipliers multipliers(const std::vector<double>& x, const std::vector<double>& z) const;
+};
+
+/// A point inside, with multipliers near dual feasibility from the plant's own adjoint sweep.
+/// Without it the waiting work runs away on the linear part of the error, and the steps double.
+struct Point {
+  std::vector<double> x;      ///< [variables]
+  std::vector<double> slack;  ///< [rows] > 0
+  std::vector<double> dual;   ///< [rows] > 0
+};
+Point start(const Program& program);
+
+/// Factors F'' + G' D G, D = dual / slack: a band Cholesky per node, and a dense Cholesky of the
+/// Schur complement of the shared rows.
+class Newton {
+ public:
+  explicit Newton(const Program& program);
+  /// \returns false when a pivot is lost: rounding has won
+  /// \param at  outlives the solves
+  bool factor(const Point& at);
+  /// Solves in place. \param v [variables]
+  void solve(std::vector<double>& v);
+
+ private:
+  void factor_node(int n, const Point& at);
+  void add_to_schur(int n);
+  void solve_node(int n, double* v) const;
+  void solve_once(std::vector<double>& v);
+  double* band(int n) { return bands_.data() + band_begin_[static_cast<std::size_t>(n)]; }
+  const double* band(int n) const {
+    return bands_.data() + band_begin_[static_cast<std::size_t>(n)];
+  }
+
+  const Program& program_;
+  std::vector<double> bands_;  ///< lower bands by rows, [T * width, width + 1] for each node
+  std::vector<std::size_t> band_begin_;
+  std::size_t patterns_ = 1;     ///< different shapes of shared rows: budgets, pool
+  std::vector<double> columns_;  ///< [T * width, patterns * T]: H^-1 times the shared rows
+  std::vector<double> schur_;    ///< [M, M], lower triangle, then its factor
+  std::vector<double> rows_;     ///< [rows]
+  std::vector<double> back_;     ///< [variables]
+  const Point* at_ = nullptr;
+  bool lost_ = false;
+};
+
+}  // namespace cra::agents
