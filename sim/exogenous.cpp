@@ -259,6 +259,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
   x.arrivals.assign(size, 0);
   x.availability.assign(size, 1);
   x.importance.resize(size);
+  if (p.pool.has_progress()) x.keep.assign(size, 1);
   const auto* wear = std::get_if<WearFailures>(&p.workload.failures);
   if (wear != nullptr) x.health.assign(size, 0);
   if (std::holds_alternative<WindowsCalendar>(p.workload.calendar)) x.window.assign(size, 0);
@@ -292,6 +293,11 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
                          x.window.empty() ? nullptr : x.window.data() + first_slot);
         },
         p.workload.calendar);
+    if (!x.keep.empty() && p.progress.shift > 0)
+      for (int t = 0; t < x.slots; ++t)
+        for (int n = 0; n < x.nodes; ++n)
+          if (episode.draws(Stream::shift, n, t).uniform() < p.progress.shift)
+            x.keep[x.at(i, t) + static_cast<std::size_t>(n)] = p.progress.keep;
     if (wear != nullptr)
       draw_failures(*wear, episode, x.slots, x.nodes, x.availability.data() + first_slot,
                     x.health.data() + first_slot);

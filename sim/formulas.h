@@ -63,31 +63,63 @@ CRA_HD void exponentiated_gradient(T* a, const T* g, T temperature, int n) {
   for (int i = 0; i < n; ++i) a[i] /= sum;
 }
 
-/// One resource: s_n = min(cap_n, theta w_n) with sum_n need_n s_n = budget (or everything capped).
-/// Rounds of "cap what overflows, spread the rest": theta only grows, so each node is capped once;
-/// at most N + 1 rounds, two in practice, and no sorting, so the loop suits host and device.
-/// \param w       [n] weights >= 0; below 1e-9 of the largest they count as 1e-9 of it
-/// \param s       [n] on return rates with 0 <= s <= cap, sum need s <= budget
-/// \returns theta, or +inf when all nodes are capped
+/// Error of progress x: floor + gain (1 + x / scale)^(-exponent), and its slope by x.
 template <class T>
-CRA_HD T waterfill(const T* w, const T* cap, const T* need, T budget, T* s, int n) {
+CRA_HD T power_law_error(T x, T floor, T gain, T exponent, T scale) {
+  using std::pow;
+  return floor + gain * pow(T(1) + x / scale, -exponent);
+}
+template <class T>
+CRA_HD T power_law_slope(T x, T gain, T exponent, T scale) {
+  using std::pow;
+  return -gain * exponent / scale * pow(T(1) + x / scale, -exponent - T(1));
+}
+/// Error of progress x: floor + gain exp(-x / scale), and its slope by x.
+template <class T>
+CRA_HD T exponential_error(T x, T floor, T gain, T scale) {
+  using std::exp;
+  return floor + gain * exp(-x / scale);
+}
+template <class T>
+CRA_HD T exponential_slope(T x, T gain, T scale) {
+  using std::exp;
+  return -gain / scale * exp(-x / scale);
+}
+
+/// Rates of weights: s_n = min(cap_n, theta w_n) with the largest theta for which sum_n need_nk s_n
+/// <= budget_k for all k. With one resource the budget is used up, or everything is capped.
+///
+/// Rounds of "cap what overflows, spread the rest": theta only grows, so each node is capped once;
+/// at most N + 1 rounds, two in practice, and no sorting, so the loop suits host and device. \param
+/// w       [n] weights >= 0; below 1e-9 of the largest they count as 1e-9 of it \param need    [n,
+/// k] >= 0, each node needs some resource \param budget  [k], each scaled by `scale` \param s [n]
+/// on return rates with 0 <= s <= cap \returns theta, or +inf when all nodes are capped
+template <class T>
+CRA_HD T waterfill(const T* w, const T* cap, const T* need, const T* budget, T scale, T* s, int n,
+                   int k) {
   T largest = 0;
   for (int i = 0; i < n; ++i) largest = w[i] > largest ? w[i] : largest;
   const bool any = largest > T(0);
   const T floor = T(1e-9);
+  const T infinite = std::numeric_limits<T>::infinity();
   for (int i = 0; i < n; ++i) s[i] = T(-1);  // -1 marks a node that is not capped yet
   for (int round = 0; round <= n; ++round) {
-    T left = budget, pull = 0;
-    for (int i = 0; i < n; ++i) {
-      if (s[i] >= T(0)) {
-        left -= need[i] * s[i];
-      } else {
-        const T wi = any ? w[i] / largest : T(1);
-        pull += need[i] * (wi > floor ? wi : floor);
+    T theta = infinite;
+    for (int r = 0; r < k; ++r) {
+      T left = budget[r] * scale, pull = 0;
+      for (int i = 0; i < n; ++i) {
+        if (s[i] >= T(0)) {
+          left -= need[i * k + r] * s[i];
+        } else {
+          const T wi = any ? w[i] / largest : T(1);
+          pull += need[i * k + r] * (wi > floor ? wi : floor);
+        }
       }
+      if (!(pull > T(0))) continue;                      // nobody open needs this resource
+      const T level = left > T(0) ? left / pull : T(0);  // rounding may leave -1e-16: clamp
+      theta = level < theta ? level : theta;
     }
-    if (!(pull > T(0))) return std::numeric_limits<T>::infinity();
-    const T theta = left > T(0) ? left / pull : T(0);  // rounding may leave -1e-16: clamp
+    if (!(theta < infinite)) return infinite;
     bool capped = false;
     for (int i = 0; i < n; ++i) {
       if (s[i] >= T(0)) continue;
@@ -106,7 +138,13 @@ CRA_HD T waterfill(const T* w, const T* cap, const T* need, T budget, T* s, int 
       return any ? theta / largest : theta;
     }
   }
-  return std::numeric_limits<T>::infinity();
+  return infinite;
+}
+
+/// The same with one resource.
+template <class T>
+CRA_HD T waterfill(const T* w, const T* cap, const T* need, T budget, T* s, int n) {
+  return waterfill(w, cap, need, &budget, T(1), s, n, 1);
 }
 
 /// Reserve by priority: first need_n * min(1, pool / sum pi need) weighted by pi, cut at the need,

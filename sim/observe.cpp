@@ -18,7 +18,9 @@ bool has_windows(const Params& p) {
 
 int feature_count(const Params& p) {
   return static_cast<int>(14 + (p.pool.geometry != Geometry::none ? 2 : 0) +
-                          (has_failures(p) ? 3 : 0) + (has_windows(p) ? 2 : 0));
+                          (has_failures(p) ? 3 : 0) + (has_windows(p) ? 2 : 0) +
+                          (p.pool.has_progress() ? 4 : 0) +
+                          (p.pool.resource_count() > 1 ? p.pool.resource_count() : 0));
 }
 
 std::vector<std::string> feature_names(const Params& p) {
@@ -40,6 +42,11 @@ std::vector<std::string> feature_names(const Params& p) {
     names.insert(names.end(), {"position_cos", "position_sin"});
   if (has_failures(p)) names.insert(names.end(), {"availability", "down_slots", "health"});
   if (has_windows(p)) names.insert(names.end(), {"window_near", "window_far"});
+  if (p.pool.has_progress())
+    names.insert(names.end(), {"is_progress", "progress", "progress_scale", "margin_ahead"});
+  if (p.pool.resource_count() > 1)
+    for (int k = 0; k < p.pool.resource_count(); ++k)
+      names.push_back("need_" + p.pool.resources[static_cast<std::size_t>(k)].name);
   return names;
 }
 
@@ -74,7 +81,7 @@ void observe(const Params& p, const Batch& b, View<float> features) {
       put(b.importance[i]);
       put(b.base_rate[static_cast<std::size_t>(n)] / fair);
       put(b.error[i]);
-      put(b.importance[i] * backlog_phi_slope(z) / scale[n]);
+      put(b.margin[i]);
       put(mean_backlog);
       put(mean_fast / fair);
       put(mean_slow / fair);
@@ -94,6 +101,16 @@ void observe(const Params& p, const Batch& b, View<float> features) {
         put(std::exp(-b.window[i] / 5));
         put(std::exp(-b.window[i] / 15));
       }
+      if (p.pool.has_progress()) {
+        const double x0 =
+            std::visit([&](const auto& error) { return error.scale[n]; }, p.progress.error);
+        put(p.pool.is_progress(n) ? 1 : 0);
+        put(b.progress[i] / x0);
+        put(x0);
+        put(b.margin_ahead[i]);
+      }
+      if (const int k = p.pool.resource_count(); k > 1)
+        for (int r = 0; r < k; ++r) put(p.pool.needs[static_cast<std::size_t>(n * k + r)]);
     }
   }
 }

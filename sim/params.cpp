@@ -124,6 +124,68 @@ void check_trace(const TracePart& trace, const Params& p, const std::string& pat
                                        std::to_string(window) + " slots"});
 }
 
+void resolve_dynamics(Pool& pool) {
+  pool.dynamics.clear();
+  for (const Group& group : pool.groups)
+    pool.dynamics.insert(pool.dynamics.end(), static_cast<std::size_t>(group.count),
+                         group.dynamics);
+  pool.dynamics.resize(static_cast<std::size_t>(pool.nodes), Dynamics::queue);
+}
+
+void check_progress_errors(const Params& p, std::vector<Problem>& problems) {
+  std::visit(
+      [&](const auto& error) {
+        for (int n = 0; n < p.pool.nodes; ++n)
+          if (error.floor[n] + error.gain[n] > 1 + 1e-12) {
+            problems.push_back({"progress.error.gain",
+                                "and floor sum to " + number(error.floor[n] + error.gain[n]) +
+                                    " at node " + std::to_string(n) + ", expected at most 1"});
+            return;
+          }
+      },
+      p.progress.error);
+}
+
+/// Fills needs and budgets, whichever way they were given, and checks that the budgets can be used.
+void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
+  std::vector<Resource*> all;
+  Resource only{"", pool.need, pool.budget};
+  for (Resource& r : pool.resources) all.push_back(&r);
+  if (all.empty()) all.push_back(&only);
+  const std::size_t count = all.size();
+  pool.needs.assign(static_cast<std::size_t>(pool.nodes) * count, 0);
+  pool.budgets.assign(count, 0);
+  for (std::size_t k = 0; k < count; ++k) {
+    Resource& r = *all[k];
+    const std::string path =
+        pool.resources.empty() ? "pool" : "pool.resources[" + std::to_string(k) + "]";
+    if (r.budget == 0) r.budget = pool.nodes;
+    double most = 0;
+    for (int n = 0; n < pool.nodes; ++n) {
+      pool.needs[static_cast<std::size_t>(n) * count + k] = r.need[n];
+      most += pool.capacity[n] * r.need[n];
+    }
+    pool.budgets[k] = r.budget;
+    if (r.budget > most)
+      problems.push_back({path + ".budget",
+                          "is " + number(r.budget) +
+                              ", more than all nodes together can use (sum of capacity * need = " +
+                              number(most) + ")"});
+  }
+  pool.budget = pool.budgets[0];
+  for (int n = 0; n < pool.nodes; ++n) {
+    double sum = 0;
+    for (std::size_t k = 0; k < count; ++k)
+      sum += pool.needs[static_cast<std::size_t>(n) * count + k];
+    if (!(sum > 0))
+      problems.push_back(
+          {"pool.resources", "leave node " + std::to_string(n) + " without any need"});
+  }
+  if (count > 1 && pool.shared_reserve() != nullptr)
+    problems.push_back(
+        {"pool.reserve", "works with one resource, this pool has " + std::to_string(count)});
+}
+
 /// Mean of a Pareto job size cut at `largest`.
 double mean_job(const HeavyTailPart& part) {
   const double a = part.tail, s = part.smallest, l = std::max(part.largest, s);
@@ -139,6 +201,8 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
   Resolver resolver(p.pool, seed, problems);
   resolver(p.pool.capacity, "pool.capacity");
   resolver(p.pool.need, "pool.need");
+  for (std::size_t k = 0; k < p.pool.resources.size(); ++k)
+    resolver(p.pool.resources[k].need, "pool.resources[" + std::to_string(k) + "].need");
   resolver(p.workload.importance, "workload.importance");
   for (std::size_t i = 0; i < p.workload.parts.size(); ++i) {
     const std::string path = "workload.parts[" + std::to_string(i) + "]";
@@ -164,6 +228,22 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
   }
   if (auto* backlog = std::get_if<BacklogError>(&p.errors))
     resolver(backlog->scale, "errors.scale");
+  std::visit(
+      [&](auto& error) {
+        resolver(error.floor, "progress.error.floor");
+        resolver(error.gain, "progress.error.gain");
+        if constexpr (requires { error.exponent; })
+          resolver(error.exponent, "progress.error.exponent");
+        resolver(error.scale, "progress.error.scale");
+      },
+      p.progress.error);
+  resolve_dynamics(p.pool);
+  if (p.pool.has_progress()) check_progress_errors(p, problems);
+  const bool only_progress = std::all_of(p.pool.dynamics.begin(), p.pool.dynamics.end(),
+                                         [](Dynamics d) { return d == Dynamics::progress; });
+  if (p.workload.parts.empty() && !only_progress)
+    problems.push_back(
+        {"workload.parts", "is empty: no work would ever arrive at the queue nodes"});
   if (const auto* wear = std::get_if<WearFailures>(&p.workload.failures))
     check_order(wear->down, "workload.failures.down", problems);
   if (const auto* windows = std::get_if<WindowsCalendar>(&p.workload.calendar))
@@ -171,16 +251,7 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
       problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +
                                                           ", expected less than the period of " +
                                                           std::to_string(windows->period)});
-  if (p.workload.parts.empty())
-    problems.push_back({"workload.parts", "is empty: no work would ever arrive"});
-  if (p.pool.budget == 0) p.pool.budget = p.pool.nodes;
-  double most = 0;
-  for (int n = 0; n < p.pool.nodes; ++n) most += p.pool.capacity[n] * p.pool.need[n];
-  if (p.pool.budget > most)
-    problems.push_back(
-        {"pool.budget", "is " + number(p.pool.budget) +
-                            ", more than all nodes together can use (sum of capacity * need = " +
-                            number(most) + ")"});
+  if (problems.empty()) resolve_resources(p.pool, problems);
   return problems;
 }
 

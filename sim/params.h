@@ -28,15 +28,22 @@ struct NodeValues {
   double operator[](int n) const { return value[static_cast<std::size_t>(n)]; }
 };
 
+/// What happens at a node to work that is not done: a queue keeps it waiting; progress nodes have
+/// no queue, they turn service into progress that decays.
+enum class Dynamics { queue, progress };
+
 /// Consecutive nodes with a common name, so that a file with 100 nodes stays short.
 struct Group {
   std::string name;
   int count = 1;
+  Dynamics dynamics = Dynamics::queue;
 };
 template <class V>
 void fields(V& v, Group& g) {
   v(required("name"), g.name, "name of the group, used by per-node values `{name: number}`");
   v(required("count"), g.count, Range{1, 65536}, "", "nodes in this group");
+  v("dynamics", g.dynamics,
+    "`queue`: work waits; `progress`: service becomes progress that decays");
 }
 
 /// How nodes lie to each other: decides the path of a cascade and the position features.
@@ -66,6 +73,21 @@ void fields(V& v, SharedReserve& r) {
 }
 using Reserve = std::variant<NoReserve, SharedReserve>;
 
+/// One of several resources that all nodes share. A unit of work takes all of them at once
+/// (Leontief), so a rate is limited by whichever runs out first.
+struct Resource {
+  std::string name;
+  NodeValues need{1.0};
+  double budget = 0;
+};
+template <class V>
+void fields(V& v, Resource& r) {
+  v(required("name"), r.name, "name of the resource");
+  v("need", r.need, Range{0, 1e9}, "ru/wu", "resource that a unit of work takes on each node");
+  v("budget", r.budget, Range{0, 1e15}, "ru/slot",
+    "amount shared by all nodes; 0 stands for the number of nodes");
+}
+
 struct Pool {
   int nodes = 0;
   std::vector<Group> groups;  ///< empty, or counts that sum to `nodes`
@@ -75,7 +97,22 @@ struct Pool {
   double lag = 0.25;          ///< placement gain eta: m <- (1-eta) m + eta command
   Geometry geometry = Geometry::none;
   Reserve reserve;
+  std::vector<Resource> resources;  ///< several resources instead of `need` and `budget`
 
+  // Filled by resolve(), from `resources` or from `need` and `budget`.
+  std::vector<double> needs;       ///< [N, K] resource per work d_nk [ru/wu]
+  std::vector<double> budgets;     ///< [K] R_k [ru/slot]
+  std::vector<Dynamics> dynamics;  ///< [N]
+
+  int resource_count() const { return static_cast<int>(budgets.size()); }
+  bool is_progress(int n) const {
+    return dynamics[static_cast<std::size_t>(n)] == Dynamics::progress;
+  }
+  bool has_progress() const {
+    for (const Dynamics d : dynamics)
+      if (d == Dynamics::progress) return true;
+    return false;
+  }
   const SharedReserve* shared_reserve() const { return std::get_if<SharedReserve>(&reserve); }
 };
 template <class V>
@@ -90,6 +127,8 @@ void fields(V& v, Pool& p) {
     "placement gain: share of the commanded change that takes effect in a slot; 1 = at once");
   v("geometry", p.geometry,
     "how nodes lie to each other: `ring` and `chain` give position features");
+  v("resources", p.resources,
+    "several resources, each with its own `need` and `budget`, in place of those above");
   v("reserve", p.reserve, "whether a share of the budget can be kept back for bursts");
 }
 
@@ -405,7 +444,8 @@ void fields(V& v, Workload& w) {
   v("calendar", w.calendar, "how importance changes over an episode");
   v("noise", w.noise, "noise on the summed mean rates of the parts");
   v("failures", w.failures, "whether nodes fail");
-  v(required("parts"), w.parts, "where work comes from; the parts add up");
+  v("parts", w.parts,
+    "where work comes from; the parts add up; needed unless all nodes are progress nodes");
 }
 
 /// eps = phi(y / scale), phi(z) = z^2 / (1 + z): quadratic, then linear in the backlog y. Convex.
@@ -418,6 +458,56 @@ void fields(V& v, BacklogError& k) {
   v("scale", k.scale, above(0, 1e9), "wu", "backlog at which the error of a node is 1/2");
 }
 using ErrorModel = std::variant<BacklogError>;  // <- the registration
+
+/// eps = floor + gain (1 + x / scale)^(-exponent) of the progress x: how validation errors fall
+/// with training (shifted so that x = 0 is finite).
+struct PowerLawError {
+  static constexpr const char* name = "power_law";
+  NodeValues floor{0.05};
+  NodeValues gain{0.8};
+  NodeValues exponent{1.0};
+  NodeValues scale{10.0};
+};
+template <class V>
+void fields(V& v, PowerLawError& k) {
+  v("floor", k.floor, Range{0, 1}, "1", "error that no amount of progress removes, c");
+  v("gain", k.gain, above(0, 1), "1", "error that progress can remove, a; floor + gain <= 1");
+  v("exponent", k.exponent, above(0, 20), "1", "how fast it falls, b");
+  v("scale", k.scale, above(0, 1e9), "wu", "progress at which the fall is under way, x0");
+}
+/// eps = floor + gain exp(-x / scale).
+struct ExponentialError {
+  static constexpr const char* name = "exponential";
+  NodeValues floor{0.05};
+  NodeValues gain{0.8};
+  NodeValues scale{10.0};
+};
+template <class V>
+void fields(V& v, ExponentialError& k) {
+  v("floor", k.floor, Range{0, 1}, "1", "error that no amount of progress removes, c");
+  v("gain", k.gain, above(0, 1), "1", "error that progress can remove, a; floor + gain <= 1");
+  v("scale", k.scale, above(0, 1e9), "wu", "progress that divides the removable error by e, x0");
+}
+using ProgressErrorModel = std::variant<PowerLawError, ExponentialError>;  // <- the registration
+
+/// Progress x of a progress node: x <- keep (1 - forgetting) x + service, with keep = 1 but for
+/// random shifts of what is learned.
+struct Progress {
+  ProgressErrorModel error;
+  double forgetting = 0.05;
+  double start = 0;
+  double shift = 0;
+  double keep = 0.3;
+};
+template <class V>
+void fields(V& v, Progress& k) {
+  v("error", k.error, "how progress lowers the error");
+  v("forgetting", k.forgetting, below(0, 1), "1/slot",
+    "share of the progress that is lost in a slot, rho");
+  v("start", k.start, Range{0, 1e9}, "wu", "progress before the first slot");
+  v("shift", k.shift, Range{0, 1}, "1/slot", "probability that what is learned shifts in a slot");
+  v("keep", k.keep, Range{0, 1}, "1", "share of the progress that survives a shift");
+}
 
 /// linear: P = 1 - eps, in (-inf, 1].
 enum class ScoreKind { linear };
@@ -451,13 +541,15 @@ struct Params {
   Pool pool;
   Workload workload;
   ErrorModel errors;
+  Progress progress;
   Cost cost;
 };
 template <class V>
 void fields(V& v, Params& p) {
   v(required("pool"), p.pool, "the nodes and what they share");
   v(required("workload"), p.workload, "the work that arrives");
-  v("errors", p.errors, "how unserved work becomes an error");
+  v("errors", p.errors, "how waiting work becomes an error, at queue nodes");
+  v("progress", p.progress, "how progress grows and lowers the error, at progress nodes");
   v("cost", p.cost, "weights of the cost terms, and the performance score");
 }
 
@@ -466,6 +558,10 @@ void fields(V& v, Params& p) {
 template <>
 struct cra::Choices<cra::sim::Geometry> {
   static constexpr std::array<const char*, 3> names{"none", "ring", "chain"};
+};
+template <>
+struct cra::Choices<cra::sim::Dynamics> {
+  static constexpr std::array<const char*, 2> names{"queue", "progress"};
 };
 template <>
 struct cra::Choices<cra::sim::Dispatch> {

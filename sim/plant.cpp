@@ -1,6 +1,7 @@
 // One slot of the pool: water-filling, lag, service, reserve, abandonment, error, cost.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "sim/sim.h"
 
@@ -30,8 +31,48 @@ void check_step(const Params& p, const Exogenous& x, const Batch& b, View<const 
   }
 }
 
+/// Error of a progress node, and its slope.
+struct ProgressError {
+  const Params& p;
+  double value(int n, double progress) const {
+    if (const auto* power = std::get_if<PowerLawError>(&p.progress.error))
+      return power_law_error(progress, power->floor[n], power->gain[n], power->exponent[n],
+                             power->scale[n]);
+    const auto& k = std::get<ExponentialError>(p.progress.error);
+    return exponential_error(progress, k.floor[n], k.gain[n], k.scale[n]);
+  }
+  double slope(int n, double progress) const {
+    if (const auto* power = std::get_if<PowerLawError>(&p.progress.error))
+      return power_law_slope(progress, power->gain[n], power->exponent[n], power->scale[n]);
+    const auto& k = std::get<ExponentialError>(p.progress.error);
+    return exponential_slope(progress, k.gain[n], k.scale[n]);
+  }
+};
+
+/// What service gains at node n now, per share of the budget it takes of its scarcest resource.
+double gain_per_share(const Params& p, const BacklogError& model, const Batch& b, std::size_t i,
+                      int n) {
+  double share = 0;
+  const int k = p.pool.resource_count();
+  for (int r = 0; r < k; ++r)
+    share = std::max(share, p.pool.needs[static_cast<std::size_t>(n * k + r)] /
+                                p.pool.budgets[static_cast<std::size_t>(r)]);
+  const double slope = p.pool.is_progress(n)
+                           ? -ProgressError{p}.slope(n, b.progress[i])
+                           : backlog_phi_slope(b.backlog[i] / model.scale[n]) / model.scale[n];
+  return slope / share;
+}
+
+/// Importance of the kAhead slots from the coming one on, discounted; none after the end.
+double importance_ahead(const Exogenous& x, std::int64_t episode, int slot, std::size_t n) {
+  double sum = 0, weight = 1;
+  for (int t = slot; t < std::min(x.slots, slot + kAhead); ++t, weight *= kAheadDecay)
+    sum += weight * x.importance[x.at(episode, t) + n];
+  return sum;
+}
+
 /// What the environment of row e is told before the slot that comes.
-void see(const Exogenous& x, Batch& b) {
+void see(const Params& p, const Exogenous& x, Batch& b) {
   if (b.slot >= x.slots) return;  // past the end there is no slot to come; keep the last calendar
   for (std::int64_t e = 0; e < b.envs; ++e) {
     const std::size_t from = x.at(b.episode[static_cast<std::size_t>(e)], b.slot), to = b.at(e);
@@ -39,6 +80,14 @@ void see(const Exogenous& x, Batch& b) {
       b.importance[to + n] = x.importance[from + n];
       if (!x.window.empty()) b.window[to + n] = x.window[from + n];
       if (!x.health.empty()) b.health[to + n] += kHealth * (x.health[from + n] - b.health[to + n]);
+      const double gain =
+          gain_per_share(p, std::get<BacklogError>(p.errors), b, to + n, static_cast<int>(n));
+      b.margin[to + n] = gain * b.importance[to + n];
+      // Only a calendar of windows is known ahead; elsewhere the future is as important as now.
+      b.margin_ahead[to + n] =
+          x.window.empty()
+              ? b.margin[to + n]
+              : gain * importance_ahead(x, b.episode[static_cast<std::size_t>(e)], b.slot, n);
     }
   }
 }
@@ -71,31 +120,41 @@ void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Ba
   const double* available = x.availability.data() + slot;
   const double* importance = x.importance.data() + slot;
   const SharedReserve* reserve = p.pool.shared_reserve();
-  const double kept = reserve != nullptr ? decision[nodes] * p.pool.budget : 0;
+  const int resources = p.pool.resource_count();
+  const double placed_share = reserve != nullptr ? 1 - decision[nodes] : 1;
   double* grant = b.grant.data() + row;
-  waterfill(decision, p.pool.capacity.value.data(), p.pool.need.value.data(), p.pool.budget - kept,
-            grant, nodes);
+  waterfill(decision, p.pool.capacity.value.data(), p.pool.needs.data(), p.pool.budgets.data(),
+            placed_share, grant, nodes, resources);
 
   double moved = 0, used = 0, concentrated = 0, placed = 0;
   for (int n = 0; n < nodes; ++n) {
     const std::size_t i = row + static_cast<std::size_t>(n);
     const double before = b.rate[i], up = available[n] * p.pool.capacity[n];
     const double rate = lagged(before, grant[n], p.pool.lag);
-    const double load = b.backlog[i] + arrivals[n], served = std::min(std::min(rate, up), load);
-    s.load[static_cast<std::size_t>(n)] = load - served;
-    s.limit[static_cast<std::size_t>(n)] = std::min(load - served, std::max(0.0, up - served));
+    const bool progress = p.pool.is_progress(n);
+    // A progress node always has something to work on.
+    const double load =
+        progress ? std::numeric_limits<double>::infinity() : b.backlog[i] + arrivals[n];
+    const double served = std::min(std::min(rate, up), load);
+    s.load[static_cast<std::size_t>(n)] = progress ? 0 : load - served;
+    s.limit[static_cast<std::size_t>(n)] =
+        progress ? 0 : std::min(load - served, std::max(0.0, up - served));
     b.rate[i] = rate;
     b.served[i] = served;
-    const double share = grant[n] * p.pool.need[n] / p.pool.budget;
-    used += share;
-    concentrated += share * share;
-    placed += rate * p.pool.need[n];
+    for (int k = 0; k < resources; ++k) {
+      const double share = grant[n] * p.pool.needs[static_cast<std::size_t>(n * resources + k)] /
+                           p.pool.budgets[static_cast<std::size_t>(k)] / resources;
+      used += share;
+      concentrated += share * share * resources;
+    }
+    placed += rate * p.pool.needs[static_cast<std::size_t>(n * resources)];
     moved += movement(rate - before, p.cost.switching_smoothing);
   }
   if (reserve != nullptr) {
     // The reserve is what was kept back, and no more than what the placed rates leave of the
     // budget.
-    const double pool = reserve->efficiency * std::min(kept, std::max(0.0, p.pool.budget - placed));
+    const double pool = reserve->efficiency * std::min(decision[nodes] * p.pool.budget,
+                                                       std::max(0.0, p.pool.budget - placed));
     dispatch(*reserve, model, importance, pool, s.limit.data(), s.load.data(),
              b.dispatched.data() + row, s, nodes);
   }
@@ -104,9 +163,17 @@ void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Ba
   for (int n = 0; n < nodes; ++n) {
     const std::size_t i = row + static_cast<std::size_t>(n);
     const double waiting = std::max(0.0, s.load[static_cast<std::size_t>(n)]);
-    const double error = backlog_phi(waiting / model.scale[n]);
-    b.lost[i] = p.workload.abandonment * waiting;
-    b.backlog[i] = (1 - p.workload.abandonment) * waiting;
+    double error = 0;
+    if (p.pool.is_progress(n)) {
+      b.progress[i] =
+          x.keep[slot + static_cast<std::size_t>(n)] * (1 - p.progress.forgetting) * b.progress[i] +
+          b.served[i];
+      error = ProgressError{p}.value(n, b.progress[i]);
+    } else {
+      error = backlog_phi(waiting / model.scale[n]);
+      b.lost[i] = p.workload.abandonment * waiting;
+      b.backlog[i] = (1 - p.workload.abandonment) * waiting;
+    }
     b.error[i] = error;
     b.arrivals_last[i] = arrivals[n];
     b.arrivals_fast[i] += kFast * (arrivals[n] - b.arrivals_fast[i]);
@@ -156,20 +223,23 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
        {&b.error_cost, &b.switching_cost, &b.fairness_cost, &b.use_cost, &b.cost, &b.score})
     zero->assign(envs, 0);
   b.availability.assign(size, 1);
+  if (p.pool.has_progress()) b.progress.assign(size, p.progress.start);
+  b.margin.assign(size, 0);
+  b.margin_ahead.assign(size, 0);
   if (!x.health.empty()) b.health.assign(size, 0);
   if (!x.window.empty()) b.window.assign(size, 0);
 
   b.base_rate = base_rate(p);
   const std::vector<double> even(static_cast<std::size_t>(b.nodes), 1.0);
   std::vector<double> fair(static_cast<std::size_t>(b.nodes));
-  waterfill(even.data(), p.pool.capacity.value.data(), p.pool.need.value.data(), p.pool.budget,
-            fair.data(), b.nodes);
+  waterfill(even.data(), p.pool.capacity.value.data(), p.pool.needs.data(), p.pool.budgets.data(),
+            1.0, fair.data(), b.nodes, p.pool.resource_count());
   for (std::int64_t e = 0; e < b.envs; ++e) {
     b.rate.insert(b.rate.end(), fair.begin(), fair.end());
     for (auto* average : {&b.arrivals_fast, &b.arrivals_slow, &b.arrivals_last})
       average->insert(average->end(), b.base_rate.begin(), b.base_rate.end());
   }
-  see(x, b);
+  see(p, x, b);
   return b;
 }
 
@@ -183,7 +253,7 @@ void step(const Params& p, const Exogenous& x, Batch& b, View<const double> deci
       },
       p.errors);
   ++b.slot;
-  see(x, b);
+  see(p, x, b);
 }
 
 }  // namespace cra::sim

@@ -30,6 +30,7 @@ enum class Stream : std::uint8_t {
   drift = 11,       ///< steps of wandering rates
   heavy_tail = 12,  ///< numbers and sizes of jobs
   failures = 13,    ///< wear, failure, repair, health signal
+  shift = 15,       ///< shifts of what progress nodes learn
   calendar = 14,    ///< importance over time
 };
 

@@ -42,6 +42,8 @@ struct Exogenous {
   std::vector<double> health;        ///< [I, T, N] noisy sign of wear; empty without failures
   std::vector<double> window;        ///< [I, T, N] slots to the next window; empty without windows
 
+  std::vector<double> keep;  ///< [I, T, N] progress that survives; empty without progress
+
   std::size_t at(std::int64_t i, int t) const {
     return static_cast<std::size_t>((i * slots + t) * nodes);
   }
@@ -67,6 +69,7 @@ struct Batch {
   std::vector<double> base_rate;      ///< [N] steady mean arrivals, see base_rate() [wu/slot]
   std::vector<std::int64_t> episode;  ///< [E] row of the Exogenous that drives each environment
   std::vector<double> backlog;        ///< [E, N] q, work waiting [wu]
+  std::vector<double> progress;       ///< [E, N] x, progress; empty without progress nodes [wu]
   std::vector<double> rate;           ///< [E, N] m, placed rate [wu/slot]
   std::vector<double> arrivals_fast;  ///< [E, N] EWMA of arrivals, weight 0.5 [wu/slot]
   std::vector<double> arrivals_slow;  ///< [E, N] EWMA of arrivals, weight 0.1 [wu/slot]
@@ -77,6 +80,8 @@ struct Batch {
   std::vector<double> down_slots;     ///< [E, N] slots a node has been down for, 0 when up
   std::vector<double> health;         ///< [E, N] EWMA of the signal, weight 0.3; may be empty
   std::vector<double> window;         ///< [E, N] slots to the next window; may be empty
+  std::vector<double> margin;         ///< [E, N] -d error / d service, times W, per budget share
+  std::vector<double> margin_ahead;   ///< [E, N] the same with W of the kAhead coming slots
   // ---- results of the last step; a policy has no business here before observing
   std::vector<double> grant;           ///< [E, N] s, commanded rate after water-filling [wu/slot]
   std::vector<double> served;          ///< [E, N] work done by the placed rate [wu]
@@ -91,6 +96,11 @@ struct Batch {
 
   std::size_t at(std::int64_t e) const { return static_cast<std::size_t>(e * nodes); }
 };
+
+/// Marginal gain of service looks this many slots ahead where the calendar is known, each slot
+/// counting kAheadDecay times the one before.
+inline constexpr int kAhead = 30;
+inline constexpr double kAheadDecay = 0.85;
 
 /// A fresh batch at slot 0: empty queues, the fair water-filled placement, averages at base_rate.
 /// \param episode  [E] rows of `x`, one per environment; rows may repeat (replicas)

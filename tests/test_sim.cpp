@@ -116,7 +116,7 @@ TEST_CASE("step: t11 of the model, value and gradient of two slots of one queue"
     double cost = 0;
     for (const double s : {s0, s1}) {
       Params slot = p;
-      slot.pool.budget = s;
+      slot.pool.budgets = {s};
       step(slot, x, b, row({1.0}));
       cost += b.cost[0];
     }
@@ -240,7 +240,7 @@ TEST_CASE("step: permuting the nodes permutes everything") {
   };
   Params other = p;
   other.pool.capacity.value = permuted(p.pool.capacity.value);
-  other.pool.need.value = permuted(p.pool.need.value);
+  other.pool.needs = permuted(p.pool.needs);
   other.workload.importance.value = permuted(p.workload.importance.value);
   auto& scale = std::get<BacklogError>(other.errors).scale;
   scale.value = permuted(scale.value);
@@ -437,7 +437,7 @@ TEST_CASE("resolve: what no single key can tell") {
           p.pool.capacity.given = NodeValues::ByGroup{{"a", 1.0}, {"b", 2.0}, {"c", 2.0}};
         }) == "pool.capacity names the group \"c\", which is not in pool.groups (a, b)");
   CHECK(problem([](Params& p) { p.workload.parts.clear(); }) ==
-        "workload.parts is empty: no work would ever arrive");
+        "workload.parts is empty: no work would ever arrive at the queue nodes");
 }
 
 TEST_CASE("resolve: groups, lists and distributions fill every node") {
