@@ -17,6 +17,7 @@ namespace {
 constexpr double kToBorder = 0.995;  // share of the way to the nearest border
 constexpr int kLookEvery = 3;        // steps between certificates far from the solution
 constexpr double kClose = 1e-4;      // complementarity below which every step is looked at
+constexpr int kRefinements = 2;      // of the corrector; the predictor only sets the centring
 constexpr double kStuck = 1e-9;      // a step this short gets nowhere
 
 /// Units that make the fair share about 1 wu per slot, and importance about 1: the start of the
@@ -134,7 +135,7 @@ class Method {
     if (!newton_.factor(at_)) return false;
 
     for (std::size_t i = 0; i < target_.size(); ++i) target_[i] = at_.slack[i] * at_.dual[i];
-    direction();
+    direction(0);
     const double reach = longest_step(at_, move_);
     double after = 0;
     for (std::size_t i = 0; i < target_.size(); ++i)
@@ -144,9 +145,10 @@ class Method {
 
     for (std::size_t i = 0; i < target_.size(); ++i)
       target_[i] += move_.slack[i] * move_.dual[i] - centring;
-    direction();
+    direction(kRefinements);
     const double length = longest_step(at_, move_);
     if (!(length > kStuck)) return false;
+    follow_pull(length);
     for (std::size_t i = 0; i < at_.x.size(); ++i) at_.x[i] += length * move_.x[i];
     for (std::size_t i = 0; i < at_.slack.size(); ++i) {
       at_.slack[i] += length * move_.slack[i];
@@ -157,18 +159,33 @@ class Method {
 
  private:
   /// Solves for `move_` that brings slack * dual towards slack * dual - target_.
-  void direction() {
+  void direction(int refinements) {
     for (std::size_t i = 0; i < weighted_.size(); ++i)
       weighted_[i] = at_.dual[i] + (at_.dual[i] * residual_[i] - target_[i]) / at_.slack[i];
     move_.x.resize(at_.x.size());
     program_.gradient(at_.x, weighted_, move_.x);
     for (double& v : move_.x) v = -v;
-    newton_.solve(move_.x);
+    newton_.solve(move_.x, refinements);
     program_.times(move_.x, move_.slack);
     for (std::size_t i = 0; i < weighted_.size(); ++i) {
       move_.slack[i] = -residual_[i] - move_.slack[i];
       move_.dual[i] = -(target_[i] + at_.dual[i] * move_.slack[i]) / at_.slack[i];
     }
+  }
+
+  /// Moves the slopes of the movement cost along with x, which is not moved yet.
+  void follow_pull(double length) {
+    const ClairvoyantProblem& p = program_.p;
+    if (p.switching == 0) return;
+    for (int t = 0; t < p.slots; ++t)
+      for (int n = 0; n < p.nodes; ++n) {
+        double& pull = at_.pull[p.at(t, n)];
+        const double step = program_.step(at_.x, n, t);
+        // The move of the step: that of m_t less that of m_{t-1}, which is 0 before slot 0.
+        const double change = program_.step(move_.x, n, t) + (t > 0 ? 0 : p.at_node(n).rate);
+        const double goal = switching_slope(p, step) + switching_curvature(p, step, pull) * change;
+        pull = std::clamp(pull + length * (goal - pull), -p.switching, p.switching);
+      }
   }
 
   const Program& program_;
@@ -179,7 +196,7 @@ class Method {
 
 /// Keeps the better of what is known and what the iterate offers, each side on its own.
 void keep_best(const Program& program, const Point& at, Clairvoyant& best) {
-  Multipliers prices = program.multipliers(at.x, at.dual);
+  Multipliers prices = program.multipliers(at);
   const double lower = certificate(program.p, prices);
   if (lower > best.lower || best.multipliers.work.empty()) {
     best.lower = lower;

@@ -35,7 +35,10 @@ struct BacklogCurve {
   double shifted(double y) const { return 1 + std::max(y / scale, -0.5); }
   double value(double y) const { return sim::backlog_phi(shifted(y) - 1); }
   double slope(double y) const { return sim::backlog_phi_slope(shifted(y) - 1) / scale; }
-  double curvature(double y) const { return 2 / (scale * scale * std::pow(shifted(y), 3)); }
+  double curvature(double y) const {
+    const double z = shifted(y);
+    return 2 / (scale * scale * z * z * z);
+  }
   double lowest(double weight, double price, double top) const {
     if (price >= 0) return 0;
     const double steepness = -price * scale / weight;

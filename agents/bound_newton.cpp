@@ -13,7 +13,6 @@ namespace cra::agents {
 namespace {
 
 constexpr double kRidge = 1e-10;  // keeps pivots positive where a level has no curvature
-constexpr int kRefinements = 2;
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -57,8 +56,7 @@ void Newton::factor_node(int n, const Point& at) {
   if (p.switching > 0)
     for (int t = 0; t < p.slots; ++t) {
       const int m = node.at(t, node.rate), before = m - w;
-      const double step = v[m] - (t > 0 ? v[before] : p.at_node(n).rate);
-      const double bend = switching_curvature(p, step);
+      const double bend = switching_curvature(p, program_.step(at.x, n, t), at.pull[p.at(t, n)]);
       element(m, m) += bend;
       if (t > 0) {
         element(before, before) += bend;
@@ -79,10 +77,10 @@ void Newton::factor_node(int n, const Point& at) {
       if (c == r) sum += kRidge;
       for (int j = std::max(0, r - w); j < c; ++j) sum -= element(r, j) * element(c, j);
       if (c < r) {
-        element(r, c) = sum / element(c, c);
+        element(r, c) = sum * element(c, c);
       } else {
         lost_ = lost_ || !(sum > 0);
-        element(r, r) = std::sqrt(sum);
+        element(r, r) = 1 / std::sqrt(sum);  // kept inverted: solves multiply
       }
     }
 }
@@ -93,11 +91,11 @@ void Newton::solve_node(int n, double* v) const {
   const auto element = [&](int r, int c) { return a[r * (w + 1) + c - r + w]; };
   for (int r = 0; r < size; ++r) {
     for (int c = std::max(0, r - w); c < r; ++c) v[r] -= element(r, c) * v[c];
-    v[r] /= element(r, r);
+    v[r] *= element(r, r);
   }
   for (int r = size - 1; r >= 0; --r) {
     for (int c = r + 1; c <= std::min(size - 1, r + w); ++c) v[r] -= element(c, r) * v[c];
-    v[r] /= element(r, r);
+    v[r] *= element(r, r);
   }
 }
 
@@ -122,7 +120,7 @@ void Newton::add_to_schur(int n) {
   };
   const auto divide = [&](int r, std::size_t count) {
     double* to = row_of(r);
-    const double by = 1 / element(r, r);
+    const double by = element(r, r);
     for (std::size_t q = 0; q < stride; q += slots)
       for (std::size_t t = q; t < q + count; ++t) to[t] *= by;
   };
@@ -227,12 +225,12 @@ void Newton::solve_once(std::vector<double>& v) {
 // Where a node has rate to spare, its own H is nearly singular, and w takes back what H^-1 blew up:
 // digits are lost as the slacks close. Refinement brings them back for the price of two more
 // solves.
-void Newton::solve(std::vector<double>& v) {
+void Newton::solve(std::vector<double>& v, int refinements) {
   const std::vector<double> wanted = v;
   solve_once(v);
   std::vector<double> missing(v.size());
-  for (int round = 0; round < kRefinements; ++round) {
-    program_.bend(at_->x, v, missing);
+  for (int round = 0; round < refinements; ++round) {
+    program_.bend(*at_, v, missing);
     program_.times(v, rows_);
     for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i] *= at_->dual[i] / at_->slack[i];
     program_.add_transposed(rows_, 1, missing);

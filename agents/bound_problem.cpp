@@ -110,8 +110,9 @@ void make_feasible(const ClairvoyantProblem& p, Commands& c) {
       left -= p.need_of(n, 0) * m;
       wanted += p.need_of(n, 0) * c.reserve[i] / p.reserve;
     }
+    left = std::max(left, 0.0);
     if (wanted > left)
-      for (int n = 0; n < p.nodes; ++n) c.reserve[p.at(t, n)] *= std::max(left, 0.0) / wanted;
+      for (int n = 0; n < p.nodes; ++n) c.reserve[p.at(t, n)] *= left / wanted;
   }
 }
 

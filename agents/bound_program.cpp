@@ -168,9 +168,7 @@ void Program::gradient(const std::vector<double>& x, const std::vector<double>& 
         p.at_node(n).error);
     if (p.switching > 0)
       for (int t = 0; t < p.slots; ++t) {
-        const double before = t > 0 ? v[at.at(t - 1, at.rate)] : p.at_node(n).rate;
-        const double step = v[at.at(t, at.rate)] - before;
-        const double pull = switching_slope(p, step);
+        const double pull = switching_slope(p, step(x, n, t));
         to[at.at(t, at.rate)] += pull;
         if (t > 0) to[at.at(t - 1, at.rate)] -= pull;
       }
@@ -178,12 +176,12 @@ void Program::gradient(const std::vector<double>& x, const std::vector<double>& 
   add_transposed(z, 1, out);
 }
 
-void Program::bend(const std::vector<double>& x, const std::vector<double>& v,
+void Program::bend(const Point& point, const std::vector<double>& v,
                    std::vector<double>& out) const {
   std::fill(out.begin(), out.end(), 0.0);
   for (int n = 0; n < p.nodes; ++n) {
     const NodeProgram& at = node[static_cast<std::size_t>(n)];
-    const double* from = x.data() + at.variables;
+    const double* from = point.x.data() + at.variables;
     const double* by = v.data() + at.variables;
     double* to = out.data() + at.variables;
     std::visit(
@@ -197,8 +195,8 @@ void Program::bend(const std::vector<double>& x, const std::vector<double>& v,
     if (p.switching > 0)
       for (int t = 0; t < p.slots; ++t) {
         const int m = at.at(t, at.rate), before = m - at.width;
-        const double step = from[m] - (t > 0 ? from[before] : p.at_node(n).rate);
-        const double pull = switching_curvature(p, step) * (by[m] - (t > 0 ? by[before] : 0));
+        const double bend = switching_curvature(p, step(point.x, n, t), point.pull[p.at(t, n)]);
+        const double pull = bend * (by[m] - (t > 0 ? by[before] : 0));
         to[m] += pull;
         if (t > 0) to[before] -= pull;
       }
@@ -224,7 +222,7 @@ Commands Program::commands(const std::vector<double>& x) const {
   return out;
 }
 
-Multipliers Program::multipliers(const std::vector<double>& x, const std::vector<double>& z) const {
+Multipliers Program::multipliers(const Point& point) const {
   const std::size_t all = p.at(p.slots, 0), slots = static_cast<std::size_t>(p.slots);
   const auto resources = static_cast<std::size_t>(p.resources);
   Multipliers out;
@@ -232,11 +230,10 @@ Multipliers Program::multipliers(const std::vector<double>& x, const std::vector
   out.serve.resize(all);
   out.budget.resize(slots * resources);
   if (p.reserve > 0) out.pool.resize(slots);
-  if (p.switching > 0) out.movement.resize(all);
+  out.movement = point.pull;
   for (int n = 0; n < p.nodes; ++n) {
     const NodeProgram& from = node[static_cast<std::size_t>(n)];
-    const double* dual = z.data() + from.first_row;
-    const double* v = x.data() + from.variables;
+    const double* dual = point.dual.data() + from.first_row;
     for (int t = 0; t < p.slots; ++t) {
       const std::size_t i = p.at(t, n);
       out.work[i] = dual[from.row(t, kLoad)];
@@ -246,18 +243,13 @@ Multipliers Program::multipliers(const std::vector<double>& x, const std::vector
         out.serve[i] = std::max(0.0, out.work[i] - dual[from.row(t, kUp)]);
       else
         out.serve[i] = out.work[i];
-      if (p.switching > 0) {
-        const double before = t > 0 ? v[from.at(t - 1, from.rate)] : p.at_node(n).rate;
-        const double step = v[from.at(t, from.rate)] - before;
-        const double pull = switching_slope(p, step);
-        out.movement[i] = std::clamp(pull, -p.switching, p.switching);
-      }
     }
   }
   for (std::size_t t = 0; t < slots; ++t) {
     for (std::size_t k = 0; k < resources; ++k)
-      out.budget[t * resources + k] = lag * z[shared_row(static_cast<int>(k), static_cast<int>(t))];
-    if (p.reserve > 0) out.pool[t] = z[shared_row(p.resources, static_cast<int>(t))];
+      out.budget[t * resources + k] =
+          lag * point.dual[shared_row(static_cast<int>(k), static_cast<int>(t))];
+    if (p.reserve > 0) out.pool[t] = point.dual[shared_row(p.resources, static_cast<int>(t))];
   }
   return out;
 }

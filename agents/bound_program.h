@@ -10,13 +10,19 @@
 
 namespace cra::agents {
 
-/// First and second derivative of the movement cost by a step of a placed rate.
+// Movement is nearly a kink, and Newton's method on it jumps from one side to the other. So its
+// slope is an unknown of its own, `pull`, with pull * root = switching * step linearised in both
+// (Chan, Golub, Mulet, SIAM J. Sci. Comput. 20, 1999): the curvature below is that of the movement
+// cost only where pull is its slope, and stays gentle where it is not.
+
+/// Slope of the movement cost at a step of a placed rate.
 inline double switching_slope(const ClairvoyantProblem& p, double step) {
   return p.switching * step / std::hypot(step, p.smoothing);
 }
-inline double switching_curvature(const ClairvoyantProblem& p, double step) {
-  const double root = std::hypot(step, p.smoothing), share = p.smoothing / root;
-  return p.switching * share * share / root;
+/// Change of the slope by the step, as far as `pull` lets it.
+inline double switching_curvature(const ClairvoyantProblem& p, double step, double pull) {
+  const double root = std::hypot(step, p.smoothing);
+  return (p.switching - pull * step / root) / root;
 }
 
 /// One constraint inside a node: sum_j by[j] * x[at[j]] <= limit. At most four variables.
@@ -61,6 +67,14 @@ struct NodeProgram {
   bool has(RowKind which) const { return kind[which] >= 0; }
 };
 
+/// An iterate, or a move of one.
+struct Point {
+  std::vector<double> x;      ///< [variables]
+  std::vector<double> slack;  ///< [rows] > 0
+  std::vector<double> dual;   ///< [rows] > 0
+  std::vector<double> pull;   ///< [T, N] in [-switching, switching]; empty without switching
+};
+
 /// Shared rows follow those of the nodes: K budgets of T slots each, then the pool's T. They are
 /// multiplied by the mean lag, so that all rows speak of placed rates.
 struct Program {
@@ -88,23 +102,24 @@ struct Program {
   /// out = gradient of the objective at x + G' z. \param out [variables]
   void gradient(const std::vector<double>& x, const std::vector<double>& z,
                 std::vector<double>& out) const;
-  /// out = F'' at x times v. \param out [variables]
-  void bend(const std::vector<double>& x, const std::vector<double>& v,
-            std::vector<double>& out) const;
+  /// out = F'' at the point times v. \param out [variables]
+  void bend(const Point& at, const std::vector<double>& v, std::vector<double>& out) const;
   /// out += sign * G' z
   void add_transposed(const std::vector<double>& z, double sign, std::vector<double>& out) const;
 
+  /// m_t - m_{t-1} of node n in x.
+  double step(const std::vector<double>& x, int n, int t) const {
+    const NodeProgram& from = node[static_cast<std::size_t>(n)];
+    const double* m = x.data() + from.variables + from.at(t, from.rate);
+    return *m - (t > 0 ? *(m - from.width) : p.at_node(n).rate);
+  }
+
   Commands commands(const std::vector<double>& x) const;
-  Multipliers multipliers(const std::vector<double>& x, const std::vector<double>& z) const;
+  Multipliers multipliers(const Point& point) const;
 };
 
 /// A point inside, with multipliers near dual feasibility from the plant's own adjoint sweep.
 /// Without it the waiting work runs away on the linear part of the error, and the steps double.
-struct Point {
-  std::vector<double> x;      ///< [variables]
-  std::vector<double> slack;  ///< [rows] > 0
-  std::vector<double> dual;   ///< [rows] > 0
-};
 Point start(const Program& program);
 
 /// Factors F'' + G' D G, D = dual / slack: a band Cholesky per node, and a dense Cholesky of the
@@ -115,8 +130,8 @@ class Newton {
   /// \returns false when a pivot is lost: rounding has won
   /// \param at  outlives the solves
   bool factor(const Point& at);
-  /// Solves in place. \param v [variables]
-  void solve(std::vector<double>& v);
+  /// Solves in place, with rounds of iterative refinement. \param v [variables]
+  void solve(std::vector<double>& v, int refinements);
 
  private:
   void factor_node(int n, const Point& at);

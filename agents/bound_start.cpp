@@ -95,6 +95,12 @@ Point start(const Program& program) {
   at.dual.assign(program.rows, kLeastPrice);
   const double share = steady_share(p);
   for (int n = 0; n < p.nodes; ++n) start_node(program, n, share, at.x);
+  if (p.switching > 0) {
+    at.pull.resize(p.at(p.slots, 0));
+    for (int t = 0; t < p.slots; ++t)
+      for (int n = 0; n < p.nodes; ++n)
+        at.pull[p.at(t, n)] = switching_slope(p, program.step(at.x, n, t));
+  }
   program.times(at.x, at.slack);
   for (std::size_t i = 0; i < program.rows; ++i)
     at.slack[i] = std::max(program.h[i] - at.slack[i], kSlack);

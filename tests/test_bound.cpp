@@ -1,0 +1,386 @@
+// The clairvoyant problem on its own: known optima, the certificate under fire, invariances.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include "agents/bound.h"
+
+using namespace cra;
+using namespace cra::agents;
+
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+// Six given digits are good to half a unit of the last one; the method is asked for 1e-6 relative.
+const Tolerance kFine{1e-6, 1e-8, 80};
+
+ClairvoyantProblem empty_problem(int slots, int nodes, double budget) {
+  ClairvoyantProblem p;
+  p.slots = slots;
+  p.nodes = nodes;
+  p.node.resize(static_cast<std::size_t>(nodes));
+  p.need.assign(p.node.size(), 1);
+  p.budget = {budget};
+  for (auto* ones : {&p.availability, &p.importance, &p.retention}) ones->assign(p.at(slots, 0), 1);
+  p.arrivals.assign(p.at(slots, 0), 0);
+  return p;
+}
+
+/// Instance t13 and t17-t19 of the model: four queues, ten slots.
+ClairvoyantProblem waves(const ErrorCurve& error) {
+  ClairvoyantProblem p = empty_problem(10, 4, 4);
+  const double importance[] = {1, 2, 1, 3};
+  for (int t = 0; t < 10; ++t)
+    for (int n = 0; n < 4; ++n) {
+      p.arrivals[p.at(t, n)] = std::max(0.0, 0.9 + 0.8 * std::sin(1.7 * t + 2.1 * n));
+      p.importance[p.at(t, n)] = importance[n];
+    }
+  for (ClairvoyantNode& node : p.node) {
+    node.capacity = 10;
+    node.lag = 0.3;
+    node.abandonment = 0.05;
+    node.rate = 1;
+    node.error = error;
+  }
+  return p;
+}
+
+void check_value(const ClairvoyantProblem& p, double value, double digits = 1e-6) {
+  const Clairvoyant found = interior_point(p, kFine);
+  CAPTURE(found.steps);
+  CHECK(found.lower <= found.upper);
+  CHECK(found.lower > value - digits);
+  CHECK(found.upper < value + digits);
+}
+
+Commands constant_commands(const ClairvoyantProblem& p, double rate) {
+  return {std::vector<double>(p.at(p.slots, 0), rate), {}};
+}
+
+/// Draws for the random instances; fixed bits on every standard library, unlike distributions.
+struct Dice {
+  std::mt19937_64 bits;
+  double uniform(double lo, double hi) {
+    return lo + (hi - lo) * static_cast<double>(bits() >> 11) * 0x1p-53;
+  }
+  bool chance(double p) { return uniform(0, 1) < p; }
+  int below(int n) { return static_cast<int>(bits() % static_cast<std::uint64_t>(n)); }
+};
+
+ErrorCurve random_curve(Dice& d) {
+  switch (d.below(4)) {
+    case 0:
+      return BacklogCurve{d.uniform(0.3, 4)};
+    case 1:
+      return LinearCurve{d.uniform(0.1, 2)};
+    case 2:
+      return PowerCurve{d.uniform(0.2, 1), d.uniform(0.3, 2), d.uniform(0, 0.3), d.uniform(0.5, 8)};
+    default:
+      return ExponentialCurve{d.uniform(0.2, 1), d.uniform(0, 0.3), d.uniform(0.5, 8)};
+  }
+}
+
+/// Small instances in which every mechanism appears: both kinds of node, one to three resources,
+/// nodes down, releases, a reserve, switching.
+ClairvoyantProblem random_problem(Dice& d) {
+  ClairvoyantProblem p = empty_problem(1 + d.below(10), 1 + d.below(4), 1);
+  p.resources = 1 + d.below(3);
+  const bool reserve = p.resources == 1 && d.chance(0.4), failures = d.chance(0.4);
+  if (reserve) p.reserve = d.uniform(0.3, 1);
+  if (d.chance(0.4)) p.switching = d.uniform(0.01, 0.3);
+  const double lag = d.chance(0.2) ? 1 : d.uniform(0.1, 1);
+  p.need.clear();
+  p.budget.assign(static_cast<std::size_t>(p.resources), 0);
+  std::vector<double> placed(p.budget.size());
+  for (ClairvoyantNode& node : p.node) {
+    node.capacity = d.uniform(0.8, 4);
+    node.lag = reserve || d.chance(0.7) ? lag : d.uniform(0.1, 1);
+    node.abandonment = d.chance(0.3) ? 0 : d.uniform(0, 0.2);
+    node.forgetting = d.uniform(0, 0.2);
+    node.rate = d.chance(0.3) ? 0 : d.uniform(0, 1) * node.capacity;
+    node.backlog = d.chance(0.5) ? 0 : d.uniform(0, 3);
+    node.effort = d.chance(0.5) ? 0 : d.uniform(0, 6);
+    node.error = random_curve(d);
+    for (std::size_t k = 0; k < p.budget.size(); ++k) {
+      const double need = d.chance(0.15) && p.budget.size() > 1 ? 0 : d.uniform(0.3, 1.5);
+      p.need.push_back(need);
+      p.budget[k] += d.uniform(0.3, 0.7) * node.capacity * need;
+      placed[k] += node.rate * need;
+    }
+  }
+  for (double& budget : p.budget) budget = std::max(budget, 0.5);
+  if (reserve && placed[0] > p.budget[0])
+    for (ClairvoyantNode& node : p.node) node.rate *= 0.99 * p.budget[0] / placed[0];
+  for (int t = 0; t < p.slots; ++t)
+    for (int n = 0; n < p.nodes; ++n) {
+      const std::size_t i = p.at(t, n);
+      p.arrivals[i] = d.chance(0.2) ? 0 : d.uniform(0, 2.5);
+      p.importance[i] = d.uniform(0.2, 3);
+      if (failures && d.chance(0.3)) p.availability[i] = d.chance(0.5) ? 0 : d.uniform(0, 1);
+      if (d.chance(0.1)) p.retention[i] = d.uniform(0.3, 1);
+    }
+  return p;
+}
+
+Commands random_commands(const ClairvoyantProblem& p, Dice& d) {
+  Commands c;
+  for (std::size_t i = 0; i < p.at(p.slots, 0); ++i) {
+    c.rate.push_back(d.chance(0.3) ? 0 : d.uniform(0, 4));
+    if (p.reserve > 0) c.reserve.push_back(d.chance(0.5) ? 0 : d.uniform(0, 1));
+  }
+  make_feasible(p, c);
+  return c;
+}
+
+/// Multipliers near the best ones, or anywhere.
+Multipliers random_prices(const ClairvoyantProblem& p, const Multipliers& near, Dice& d) {
+  Multipliers out = near;
+  const double spread = std::pow(10, d.uniform(-6, 1));
+  const bool anywhere = d.chance(0.3);
+  for (auto* prices : {&out.work, &out.serve, &out.budget, &out.pool})
+    for (double& price : *prices)
+      price = anywhere ? (d.chance(0.3) ? 0 : d.uniform(0, 5))
+                       : price * std::exp(spread * d.uniform(-1, 1));
+  for (double& price : out.movement)
+    price = std::clamp(price + spread * d.uniform(-1, 1), -p.switching, p.switching);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("interior_point: t13, the linear programme on four queues") {
+  const ClairvoyantProblem p = waves(LinearCurve{1});
+  check_value(p, .208953);
+  CHECK(clairvoyant_cost(p, constant_commands(p, 1)) == doctest::Approx(.588877).epsilon(1e-6));
+}
+
+TEST_CASE("interior_point: t17, the same with the backlog error") {
+  const ClairvoyantProblem p = waves(BacklogCurve{2});
+  check_value(p, .018605);
+  CHECK(clairvoyant_cost(p, constant_commands(p, 1)) == doctest::Approx(.070048).epsilon(1e-5));
+}
+
+TEST_CASE("interior_point: t18, with a reserve") {
+  ClairvoyantProblem p = waves(BacklogCurve{2});
+  p.reserve = 0.7;
+  check_value(p, .014469);
+}
+
+TEST_CASE("interior_point: t19, a node that is down for four slots") {
+  ClairvoyantProblem p = waves(BacklogCurve{2});
+  for (int t = 3; t <= 6; ++t) p.availability[p.at(t, 0)] = 0;
+  check_value(p, .105633);
+}
+
+TEST_CASE("interior_point: t9, resource is placed before the work arrives") {
+  ClairvoyantProblem p = empty_problem(2, 2, 2);
+  for (ClairvoyantNode& node : p.node) {
+    node = {4, 0.5, 0, 0, 1, 0, 0, LinearCurve{1}};
+  }
+  p.arrivals[p.at(1, 0)] = 3;
+  const double per_slot = 1 / 4.0;  // the given values are sums over two slots and two nodes
+  check_value(p, 1.25 * per_slot);
+  CHECK(clairvoyant_cost(p, {{2, 0, 2, 0}, {}}) == doctest::Approx(1.25 * per_slot));
+  CHECK(clairvoyant_cost(p, {{1, 1, 2, 0}, {}}) == doctest::Approx(1.5 * per_slot));
+  CHECK(clairvoyant_cost(p, {{1, 1, 1, 1}, {}}) == doctest::Approx(2.0 * per_slot));
+}
+
+TEST_CASE("interior_point: t8, two queues are emptied in the order of c mu") {
+  ClairvoyantProblem p = empty_problem(7, 2, 1);
+  for (ClairvoyantNode& node : p.node) node = {1, 1, 0, 0, 0, 4, 0, LinearCurve{1}};
+  p.node[1].backlog = 3;
+  for (int t = 0; t < 7; ++t) p.importance[p.at(t, 0)] = 2;
+  check_value(p, 27 / 14.0, 1e-5);
+}
+
+TEST_CASE("interior_point: t3 to t5, one slot of effort on diminishing returns") {
+  ClairvoyantProblem p = empty_problem(1, 3, 6);
+  const double a[] = {.9, .8, .7}, x0[] = {1, 2, 4}, b[] = {.5, 1, 1.5};
+  const auto fill = [&](const auto& curve_of) {
+    for (int n = 0; n < 3; ++n)
+      p.node[static_cast<std::size_t>(n)] = {10, 1, 0, 0, 0, 0, 0, curve_of(n)};
+  };
+  p.importance = {1, 2, 3};
+  fill([&](int n) -> ErrorCurve { return PowerCurve{a[n], 1, 0, x0[n]}; });
+  check_value(p, 2.443261 / 3);
+  const Clairvoyant found = interior_point(p, kFine);
+  // The value is flat at the optimum: 1e-6 of it is 1e-3 of the commands.
+  CHECK(found.commands.rate[0] == doctest::Approx(1.188306).epsilon(2e-3));
+  CHECK(found.commands.rate[1] == doctest::Approx(2.126309).epsilon(2e-3));
+  CHECK(found.multipliers.budget[0] == doctest::Approx(.187943).epsilon(2e-3));
+  fill([&](int n) -> ErrorCurve { return PowerCurve{a[n], b[n], 0, x0[n]}; });
+  check_value(p, 2.339287 / 3);
+  p.importance = {1, 1, 1};
+  fill([&](int n) -> ErrorCurve { return ExponentialCurve{1, 0, x0[n]}; });
+  check_value(p, 1.103577 / 3);
+  p.budget = {1};
+  check_value(p, 2.354159 / 3);
+}
+
+TEST_CASE("interior_point: one slot without lag is the myopic optimum in closed form") {
+  Dice d{std::mt19937_64(5)};
+  for (int trial = 0; trial < 50; ++trial) {
+    CAPTURE(trial);
+    const int nodes = 1 + d.below(6);
+    ClairvoyantProblem p = empty_problem(1, nodes, 0.3 * nodes);
+    std::vector<double> load, scale;
+    for (int n = 0; n < nodes; ++n) {
+      const auto i = static_cast<std::size_t>(n);
+      scale.push_back(d.uniform(0.3, 4));
+      load.push_back(d.uniform(0.5, 3));
+      p.node[i] = {100, 1, 0, 0, 0, 0, 0, BacklogCurve{scale[i]}};
+      p.arrivals[i] = load[i];
+      p.importance[i] = d.uniform(0.2, 3);
+      p.need[i] = d.uniform(0.5, 1.5);
+    }
+    // y = scale ((1 - mu d scale / W)^(-1/2) - 1), all of the load where mu is that high; mu so
+    // that the budget is used up.
+    const auto waiting = [&](std::size_t i, double mu) {
+      const double steep = mu * p.need[i] * scale[i] / p.importance[i];
+      return steep < 1 ? std::min(load[i], scale[i] * (1 / std::sqrt(1 - steep) - 1)) : load[i];
+    };
+    double low = 0, high = 1e3;
+    for (int halving = 0; halving < 200; ++halving) {
+      const double mu = (low + high) / 2;
+      double used = 0;
+      for (std::size_t i = 0; i < load.size(); ++i) used += p.need[i] * (load[i] - waiting(i, mu));
+      (used > p.budget[0] ? low : high) = mu;
+    }
+    double value = 0;
+    for (std::size_t i = 0; i < load.size(); ++i)
+      value += p.importance[i] * sim::backlog_phi(waiting(i, low) / scale[i]) / nodes;
+    const Clairvoyant found = interior_point(p, kFine);
+    CHECK(found.lower <= value * (1 + 1e-12));
+    CHECK(found.upper >= value * (1 - 1e-12));
+    CHECK(found.upper - found.lower <= 2e-6 * value + 1e-8);
+  }
+}
+
+TEST_CASE("certificate: no multipliers, good or bad, bound a cost that can be had") {
+  Dice d{std::mt19937_64(11)};
+  double widest = 0;
+  for (int trial = 0; trial < 1500; ++trial) {
+    CAPTURE(trial);
+    const ClairvoyantProblem p = random_problem(d);
+    const Clairvoyant found = interior_point(p);
+    double upper = clairvoyant_cost(p, found.commands);
+    CHECK(upper == doctest::Approx(found.upper).epsilon(1e-12));
+    for (int i = 0; i < 5; ++i) upper = std::min(upper, clairvoyant_cost(p, random_commands(p, d)));
+    CHECK(found.lower <= upper);
+    CHECK(std::max(0.0, certificate(p, found.multipliers)) ==
+          doctest::Approx(found.lower).epsilon(1e-9));
+    for (int i = 0; i < 20; ++i)
+      CHECK(certificate(p, random_prices(p, found.multipliers, d)) <= upper);
+    const double slack = found.upper - found.lower;
+    CHECK(slack <= std::max(1e-3 * found.upper, 1e-7));
+    if (found.upper > 1e-3) widest = std::max(widest, slack / found.upper);
+  }
+  MESSAGE("widest slack " << 100 * widest << " %");
+}
+
+TEST_CASE("certificate: refuses multipliers out of their range") {
+  const ClairvoyantProblem p = waves(BacklogCurve{2});
+  Multipliers prices = interior_point(p).multipliers;
+  CHECK(certificate(p, prices) > 0);
+  for (auto* some : {&prices.work, &prices.serve, &prices.budget}) {
+    const double kept = some->at(3);
+    for (const double bad : {-1e-9, kInf, std::nan("")}) {
+      some->at(3) = bad;
+      CHECK(certificate(p, prices) == -kInf);
+    }
+    some->at(3) = kept;
+  }
+  prices.work.pop_back();
+  CHECK(certificate(p, prices) == -kInf);
+}
+
+TEST_CASE("make_feasible: commands keep to caps and budgets, and feasible ones stay") {
+  Dice d{std::mt19937_64(3)};
+  for (int trial = 0; trial < 200; ++trial) {
+    const ClairvoyantProblem p = random_problem(d);
+    Commands c = random_commands(p, d);
+    std::vector<double> m;
+    for (const ClairvoyantNode& node : p.node) m.push_back(node.rate);
+    for (int t = 0; t < p.slots; ++t) {
+      double pool = 0;
+      std::vector<double> used(p.budget.size());
+      for (int n = 0; n < p.nodes; ++n) {
+        const std::size_t i = p.at(t, n);
+        const double spare = p.reserve > 0 ? c.reserve[i] / p.reserve : 0;
+        CHECK(c.rate[i] >= 0);
+        CHECK(c.rate[i] <= p.at_node(n).capacity);
+        m[static_cast<std::size_t>(n)] =
+            sim::lagged(m[static_cast<std::size_t>(n)], c.rate[i], p.at_node(n).lag);
+        pool += p.need_of(n, 0) * (m[static_cast<std::size_t>(n)] + spare);
+        for (int k = 0; k < p.resources; ++k)
+          used[static_cast<std::size_t>(k)] += p.need_of(n, k) * (c.rate[i] + spare);
+      }
+      for (std::size_t k = 0; k < used.size(); ++k) CHECK(used[k] <= p.budget[k] * (1 + 1e-12));
+      if (p.reserve > 0) CHECK(pool <= p.budget[0] * (1 + 1e-12));
+    }
+    const Commands before = c;
+    make_feasible(p, c);
+    for (std::size_t i = 0; i < c.rate.size(); ++i)
+      CHECK(c.rate[i] == doctest::Approx(before.rate[i]).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("interior_point: units of work, resource and importance do not matter") {
+  Dice d{std::mt19937_64(8)};
+  for (int trial = 0; trial < 20; ++trial) {
+    CAPTURE(trial);
+    const ClairvoyantProblem p = random_problem(d);
+    ClairvoyantProblem q = p;
+    const double work = 0x1p-20, resource = 0x1p13, importance = 0x1p7;
+    for (ClairvoyantNode& node : q.node) {
+      for (double* x : {&node.capacity, &node.rate, &node.backlog, &node.effort}) *x *= work;
+      if (auto* c = std::get_if<BacklogCurve>(&node.error)) c->scale *= work;
+      if (auto* c = std::get_if<LinearCurve>(&node.error)) c->rise /= work;
+      if (auto* c = std::get_if<PowerCurve>(&node.error)) c->x0 *= work;
+      if (auto* c = std::get_if<ExponentialCurve>(&node.error)) c->x0 *= work;
+    }
+    for (double& x : q.arrivals) x *= work;
+    for (double& x : q.importance) x *= importance;
+    for (double& x : q.need) x *= resource / work;
+    for (double& x : q.budget) x *= resource;
+    q.switching *= importance / work;
+    q.smoothing *= work;
+    const Clairvoyant a = interior_point(p), b = interior_point(q);
+    CHECK(a.steps == b.steps);  // powers of two: the same bits
+    CHECK(a.lower * importance == b.lower);
+    CHECK(a.upper * importance == b.upper);
+    CHECK(certificate(q, b.multipliers) ==
+          doctest::Approx(importance * certificate(p, a.multipliers)).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("interior_point: an episode without work costs nothing") {
+  const ClairvoyantProblem p = [] {
+    ClairvoyantProblem q = waves(BacklogCurve{2});
+    q.arrivals.assign(q.arrivals.size(), 0);
+    return q;
+  }();
+  const Clairvoyant found = interior_point(p);
+  CHECK(found.lower == 0);
+  CHECK(found.upper >= 0);
+  CHECK(found.upper <= 1e-7);
+}
+
+TEST_CASE("check: names what is wrong with a problem") {
+  const auto refused = [](const auto& change, const char* text) {
+    ClairvoyantProblem p = waves(BacklogCurve{2});
+    change(p);
+    CHECK_THROWS_WITH_AS(interior_point(p), doctest::Contains(text), Error);
+  };
+  refused([](auto& p) { p.arrivals[5] = -1; }, "arrivals[5]");
+  refused([](auto& p) { p.availability[7] = 1.5; }, "availability[7]");
+  refused([](auto& p) { p.importance[2] = std::nan(""); }, "importance[2]");
+  refused([](auto& p) { p.retention.pop_back(); }, "retention has 39 numbers, expected 40");
+  refused([](auto& p) { p.budget[0] = 0; }, "budget[0]");
+  refused([](auto& p) { p.node[1].rate = 11; }, "node[1]: rate");
+  refused([](auto& p) { p.node[2].lag = 0; }, "node[2]: lag");
+  refused([](auto& p) { p.node[3].error = BacklogCurve{0}; }, "node[3]: error curve");
+  refused([](auto& p) { p.reserve = 0.5, p.node[0].lag = 0.4; }, "a reserve needs one lag");
+  refused([](auto& p) { p.reserve = 0.5, p.node[0].rate = 9; }, "before slot 0 exceeds");
+}
