@@ -18,6 +18,8 @@ constexpr double kToBorder = 0.995;  // share of the way to the nearest border
 constexpr int kLookEvery = 3;        // steps between certificates far from the solution
 constexpr double kClose = 1e-4;      // complementarity below which every step is looked at
 constexpr int kRefinements = 2;      // of the corrector; the predictor only sets the centring
+constexpr double kShort = 0.2;       // steps shorter than this are taken towards the middle instead
+constexpr double kToMiddle = 0.5;    // with this share of the complementarity
 constexpr double kStuck = 1e-9;      // a step this short gets nowhere
 
 /// Units that make the fair share about 1 wu per slot, and importance about 1: the start of the
@@ -146,7 +148,15 @@ class Method {
     for (std::size_t i = 0; i < target_.size(); ++i)
       target_[i] += move_.slack[i] * move_.dual[i] - centring;
     direction(kRefinements);
-    const double length = longest_step(at_, move_);
+    double length = longest_step(at_, move_);
+    if (length < kShort) {
+      // The second-order term can point out of the cone for ever, short step after short step:
+      // go to the middle instead, first order only.
+      for (std::size_t i = 0; i < target_.size(); ++i)
+        target_[i] = at_.slack[i] * at_.dual[i] - kToMiddle * now;
+      direction(kRefinements);
+      length = longest_step(at_, move_);
+    }
     if (!(length > kStuck)) return false;
     follow_pull(length);
     for (std::size_t i = 0; i < at_.x.size(); ++i) at_.x[i] += length * move_.x[i];
