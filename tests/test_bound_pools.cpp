@@ -1,0 +1,148 @@
+// The bound of the simulator's pools: nobody beats it, and it speaks of the same plant.
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include <numeric>
+
+#include "agents/agents.h"
+#include "agents/bound.h"
+#include "pools.h"
+
+using namespace cra;
+using namespace cra::agents;
+using cra::testing::busy_ring;
+using cra::testing::must_resolve;
+using cra::testing::quiet_pool;
+
+namespace {
+
+sim::Params failing_ring() {
+  sim::Params p = busy_ring(5, 30);
+  sim::WearFailures failures;
+  failures.wear = 0.1;
+  failures.worn_capacity = 0.5;
+  p.workload.failures = failures;
+  must_resolve(p);
+  return p;
+}
+
+sim::Params reserve_ring() {
+  sim::Params p = busy_ring(5, 30);
+  p.pool.need = 1.0;
+  p.pool.reserve = sim::SharedReserve{0.7, sim::Dispatch::optimal};
+  must_resolve(p);
+  return p;
+}
+
+std::vector<sim::Params> pools() {
+  std::vector<sim::Params> all{busy_ring(6, 40), failing_ring(), reserve_ring()};
+  all.push_back(failing_ring());
+  all.back().pool.need = 1.0;
+  all.back().pool.reserve = sim::SharedReserve{0.5, sim::Dispatch::priority};
+  all.push_back(busy_ring(1, 12));
+  all.push_back(quiet_pool(3, 20, 0.9));
+  all.push_back(busy_ring(33, 5));
+  all.push_back(busy_ring(4, 25));
+  all.back().pool.lag = 1;
+  all.back().workload.abandonment = 0;
+  for (sim::Params& p : all) must_resolve(p);
+  return all;
+}
+
+Commands commands_of(const Trajectory& t, const ClairvoyantProblem& p, std::int64_t i) {
+  const auto cut = [&](const std::vector<double>& all) {
+    const std::size_t size = p.at(p.slots, 0), first = static_cast<std::size_t>(i) * size;
+    return std::vector<double>(all.begin() + static_cast<std::ptrdiff_t>(first),
+                               all.begin() + static_cast<std::ptrdiff_t>(first + size));
+  };
+  Commands c{cut(t.grant), {}};
+  if (p.reserve > 0) c.reserve = cut(t.dispatched);
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("clairvoyant_bound: no heuristic goes below it in any episode, and it is tight") {
+  int number = 0;
+  for (const sim::Params& p : pools()) {
+    CAPTURE(number++);
+    const sim::Exogenous x = sim::draw(p, 3, EpisodeSet::evaluation, 0, 12);
+    const Bound bound = clairvoyant_bound(p, x);
+    REQUIRE(bound.reason.empty());
+    REQUIRE(bound.lower.size() == 12);
+    for (std::size_t i = 0; i < 12; ++i) {
+      CAPTURE(i);
+      CHECK(bound.lower[i] >= 0);
+      CHECK(bound.lower[i] <= bound.upper[i]);
+      CHECK(bound.upper[i] - bound.lower[i] <= std::max(1e-3 * bound.upper[i], 2e-7));
+    }
+    for (const std::string& name : baseline_names()) {
+      CAPTURE(name);
+      Rule rule{name, {}};
+      for (const Knob& knob : baseline_knobs(name, p)) rule.knobs.push_back(knob.grid.front());
+      const Outcome outcome = evaluate(*make_baseline(rule, p), p, x);
+      for (std::size_t i = 0; i < 12; ++i) CHECK(bound.lower[i] <= outcome.cost[i]);
+    }
+  }
+}
+
+TEST_CASE("clairvoyant_problem: what a policy did costs the same in the problem's plant") {
+  int number = 0;
+  for (const sim::Params& p : pools()) {
+    CAPTURE(number++);
+    const sim::Exogenous x = sim::draw(p, 4, EpisodeSet::evaluation, 0, 3);
+    Rule rule{"demand_backlog", {}};
+    for (const Knob& knob : baseline_knobs(rule.name, p)) rule.knobs.push_back(knob.grid.back());
+    const auto policy = make_baseline(rule, p);
+    const Outcome outcome = evaluate(*policy, p, x);
+    const Trajectory trajectory = record(*policy, p, x, 3);
+    for (std::int64_t i = 0; i < 3; ++i) {
+      const ClairvoyantProblem problem = clairvoyant_problem(p, x, i);
+      const Commands did = commands_of(trajectory, problem, i);
+      CHECK(clairvoyant_cost(problem, did) ==
+            doctest::Approx(outcome.cost[static_cast<std::size_t>(i)]).epsilon(1e-12));
+      Commands feasible = did;
+      make_feasible(problem, feasible);
+      for (std::size_t j = 0; j < did.rate.size(); ++j)
+        CHECK(feasible.rate[j] == doctest::Approx(did.rate[j]).epsilon(1e-9));
+      for (std::size_t j = 0; j < did.reserve.size(); ++j)
+        CHECK(feasible.reserve[j] == doctest::Approx(did.reserve[j]).epsilon(1e-9));
+    }
+  }
+}
+
+TEST_CASE("clairvoyant_bound: the same bits for any number of threads and any split") {
+  const sim::Params p = failing_ring();
+  const sim::Exogenous x = sim::draw(p, 5, EpisodeSet::evaluation, 0, 9);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const Bound one = clairvoyant_bound(p, x);
+  for (const int threads : {2, 3, 4}) {
+    omp_set_num_threads(threads);
+    const Bound many = clairvoyant_bound(p, x);
+    CHECK(many.lower == one.lower);
+    CHECK(many.upper == one.upper);
+    CHECK(many.steps == one.steps);
+  }
+  omp_set_num_threads(before);
+  const Bound later = clairvoyant_bound(p, sim::draw(p, 5, EpisodeSet::evaluation, 6, 3));
+  for (std::size_t i = 0; i < 3; ++i) CHECK(later.lower[i] == one.lower[i + 6]);
+}
+
+TEST_CASE("clairvoyant_bound: says why there is none") {
+  const auto reason = [](const auto& change) {
+    sim::Params p = busy_ring(3, 4);
+    change(p);
+    must_resolve(p);
+    const Bound bound = clairvoyant_bound(p, sim::draw(p, 1, EpisodeSet::evaluation, 0, 2));
+    CHECK(bound.lower.empty());
+    return bound.reason;
+  };
+  CHECK(reason([](sim::Params& p) { p.cost.worst = 0.1; }).find("cost.worst") == 0);
+  CHECK(reason([](sim::Params& p) { p.cost.use = 0.1; }).find("cost.use") == 0);
+  CHECK(reason([](sim::Params& p) { p.cost.concentration = 0.1; }).find("cost.use") == 0);
+  CHECK(reason([](sim::Params& p) { p.pool.reserve = sim::SharedReserve{}; }).find("pool.need") !=
+        std::string::npos);
+  CHECK(no_bound_because(busy_ring(3, 4), 3001).find("3001 slots") != std::string::npos);
+  CHECK(no_bound_because(busy_ring(3, 4), 3000).empty());
+}
