@@ -76,7 +76,8 @@ class ScenarioError : public InputError {
 };
 
 /// Reads, overrides, checks and resolves a scenario, traces included.
-/// \param overrides  "key.path=value", applied in order
+/// \param overrides  "key.path=value", applied in order; a path of a log in one of them starts at
+///                   the current folder, in the file at the file's own
 /// \throws ScenarioError  with everything that is wrong (exit 3)
 Scenario load(const std::string& path, const std::vector<std::string>& overrides);
 /// The same from text; `path` names it in messages and anchors relative paths.
@@ -97,7 +98,7 @@ std::vector<KeyInfo> keys();
 std::string keys_markdown();
 std::string keys_json_schema();
 
-/// The closest of `known` when at most two edits (Damerau-Levenshtein) away, else "".
+/// The closest of `known` when at most two edits (Damerau-Levenshtein) away, case aside, else "".
 /// Serves flags, subcommands, overrides, keys and enum values alike.
 std::string did_you_mean(const std::string& found, const std::vector<std::string>& known);
 

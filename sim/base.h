@@ -81,7 +81,7 @@ void for_each_tile(std::int64_t count, Work work) {
   std::exception_ptr first;
   std::int64_t first_tile = std::numeric_limits<std::int64_t>::max();
   std::mutex guard;
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) if (count > 1)
   for (std::int64_t i = 0; i < count; ++i) {
     try {
       work(i);

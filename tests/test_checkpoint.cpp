@@ -41,8 +41,10 @@ std::vector<Field> load(const std::string& path) {
   return read_checkpoint(path, note);
 }
 
-/// Without the care of write_file: these bytes are meant to be bad.
+/// Without the care of write_file: these bytes are meant to be bad. Removed first, as some file
+/// systems sync a file that is cut and written again.
 void put(const std::string& path, const Bytes& bytes) {
+  fs::remove(path);
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));

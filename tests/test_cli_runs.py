@@ -66,8 +66,16 @@ class Runs(unittest.TestCase):
         return done
 
     def start(self, *words):
-        return subprocess.Popen([CRA, *words], cwd=self.folder.name, env=environment(),
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([CRA, *words], cwd=self.folder.name, env=environment(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+        def end():  # also when the test fails in between
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+        self.addCleanup(end)
+        return process
 
     def wait_for_rows(self, name, rows):
         """Until the metrics file `name` has that many rows."""
@@ -210,8 +218,10 @@ class Runs(unittest.TestCase):
                 break
         self.assertEqual(process.returncode, 130)
         self.assertLess(time.monotonic() - then, 1)
+        self.assertTrue(os.path.exists(self.path("x.h5.checkpoint")))
+        rows = pathlib.Path(self.path("x.metrics.jsonl")).read_bytes().count(b"\n")
         process = self.start("run", TINY, "--out", "x.h5", "--resume", *slow)
-        self.wait_for_rows("x.metrics.jsonl", 3)
+        self.wait_for_rows("x.metrics.jsonl", rows + 2)
         process.send_signal(signal.SIGTERM)
         _, text = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 85, text)
@@ -247,6 +257,28 @@ class Runs(unittest.TestCase):
         self.assertEqual(done.stderr.count("warning"), 1, done.stderr)
         self.assertIn("the run goes on without its metrics file", done.stderr)
         self.call("check", "x.h5")
+
+    def test_checkpoints_that_cannot_be_written_stop_the_run_after_the_third(self):
+        os.mkdir(self.path("there"))
+        process = self.start("run", TINY, "--out", "there/x.h5", "--set", "training.updates=100000",
+                             "--set", "training.checkpoint_every=50")
+        self.wait_for_rows("there/x.metrics.jsonl", 60)
+        os.rename(self.path("there"), self.path("away"))
+        _, text = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, text)
+        why = "cannot write there/x.h5.checkpoint: No such file or directory"
+        self.assertEqual([line for line in text.splitlines() if "cra: " in line],
+                         [f"cra: warning: {why}; training goes on",
+                          f"cra: error: three checkpoints in a row could not be written: {why}"])
+        # The one from before the trouble is whole: the run goes on where it was.
+        os.rename(self.path("away"), self.path("there"))
+        rows = pathlib.Path(self.path("there/x.metrics.jsonl")).read_bytes().count(b"\n")
+        process = self.start("run", TINY, "--out", "there/x.h5", "--resume", "--set",
+                             "training.updates=100000", "--set", "training.checkpoint_every=50")
+        self.wait_for_rows("there/x.metrics.jsonl", rows + 10)
+        process.send_signal(signal.SIGTERM)
+        _, text = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, text)
 
     # ---- output ------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ def configure(source, build, *options):
     """Output of a failed configuration, or None when CMake goes through. Stale flags of the
     environment would blur the result."""
     env = {k: v for k, v in os.environ.items() if k not in {"CXXFLAGS", "CFLAGS"}}
-    command = ["cmake", "-S", source, "-B", build, "-DCRA_TESTS=OFF", "-DCRA_CUDA=OFF", *options]
+    command = ["cmake", "-G", "Ninja", "-S", source, "-B", build, "-DCRA_TESTS=OFF"]
+    command += ["-DCRA_CUDA=OFF", *options]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     return done.stderr if done.returncode else None
 

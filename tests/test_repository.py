@@ -52,8 +52,9 @@ def faults(root):
             parsed = subprocess.run(["bash", "-n", root / file], capture_output=True, text=True)
             if parsed.returncode:
                 found.append(f"{file}: bash -n: {parsed.stderr.strip()}")
-        if content.startswith(b"#!") and not os.access(root / file, os.X_OK):
-            found.append(f"{file}: has a #! line and is not executable")
+        command = content.startswith(b"#!") and not file.suffix
+        if command and not os.access(root / file, os.X_OK):
+            found.append(f"{file}: is a command and not executable")
     return found
 
 
@@ -67,7 +68,7 @@ def control():
         "tools/note.py": ("x = 1\np = '/" + "home/me/x'\n", "tools/note.py:2: path of one machine"),
         "tools/broken": ("#!/usr/bin/env bash\nif true; then\n", "tools/broken: bash -n"),
         "tools/broken.sh": ("echo $(\n", "tools/broken.sh: bash -n"),
-        "tools/locked": ("#!/bin/sh\n", "tools/locked: has a #! line"),
+        "tools/locked": ("#!/bin/sh\n", "tools/locked: is a command"),
     }
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)

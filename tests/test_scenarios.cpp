@@ -134,7 +134,7 @@ TEST_CASE("numbers out of range say the range and the unit") {
         Faults{"s.yaml:3:26: pool.budget is -1e3, outside [0, 1e15] ru/slot"});
   CHECK(faults_of(smallest("seed: 9007199254740993\n")) ==
         Faults{"s.yaml:5:7: seed is 9007199254740993, outside [0, 9007199254740992]"});
-  CHECK(faults_of(smallest("version: 2\n"))[0] ==
+  CHECK(faults_of(smallest("version: 2\n")).at(0) ==
         "s.yaml:5:1: key \"version\" is set twice: in line 1 and in line 5");
 }
 
@@ -343,7 +343,7 @@ TEST_CASE("--set: errors name the argument") {
   CHECK(faults("attention.width=5") ==
         Faults{"--set attention.width=5: attention.kind.heads is 2, which does not divide "
                "attention.width 5"});
-  CHECK(faults(repeated("a.", 40) + "a=1")[0].find("nested deeper than 32 levels") !=
+  CHECK(faults(repeated("a.", 40) + "a=1").at(0).find("nested deeper than 32 levels") !=
         std::string::npos);
   CHECK(faults(std::string("seed=a\nb\x1b")) ==
         Faults{"--set seed=a\\nb\\x1b: control character 0x1b: not a text file"});
@@ -413,12 +413,12 @@ TEST_CASE("the shipped scenarios load; llm_serving says where its log comes from
   CHECK(settings_of(shipped("traffic.yaml")).sim.workload.importance[3] == 2);
   const Faults of_llm = faults_of(shipped("llm_serving.yaml"), {}, "dir/llm_serving.yaml");
   REQUIRE(of_llm.size() == 1);
-  CHECK(of_llm[0].find(":13: workload.parts.0.file names no file: looked for "
-                       "\"dir/data/AzureLLMInferenceTrace_conv.csv\"\n"
-                       "  such a log can be had from the Azure Public Dataset "
-                       "(Azure/AzurePublicDataset on GitHub,\n"
-                       "  data/AzureLLMInferenceTrace_conv.csv, CC-BY)\n"
-                       "  --set workload.parts.0.file=PATH names another place") !=
+  CHECK(of_llm.at(0).find(":13: workload.parts.0.file names no file: looked for "
+                          "\"dir/data/AzureLLMInferenceTrace_conv.csv\"\n"
+                          "  such a log can be had from the Azure Public Dataset "
+                          "(Azure/AzurePublicDataset on GitHub,\n"
+                          "  data/AzureLLMInferenceTrace_conv.csv, CC-BY)\n"
+                          "  --set workload.parts.0.file=PATH names another place") !=
         std::string::npos);
 }
 

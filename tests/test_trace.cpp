@@ -246,7 +246,7 @@ TEST_CASE("errors of the header and of the whole file") {
                "log.csv:1: no column \"size\"\n  columns: \"tmie\", \"length\""});
   CHECK(faults_in("time,size,size\n0,1,1\n") ==
         Faults{"log.csv:1: two columns are called \"size\""});
-  CHECK(faults_in("time,size\n" + std::string(2000000, '1') + "\n")[0] ==
+  CHECK(faults_in("time,size\n" + std::string(2000000, '1') + "\n").at(0) ==
         "log.csv:2: longer than 1 MiB: not a line of a request log");
   const Faults binary = faults_in(std::string("\x89HDF\r\n\x1a\n\0\0,\"", 12));
   REQUIRE(binary.size() == 2);
@@ -338,8 +338,9 @@ TEST_CASE("a scenario finds its log beside it; a path from --set starts at the c
                   {"workload.parts.0.file=" + (folder / "bad.csv")}, path) ==
         Faults{path + ":14:1: attention.kind.heads is 2, which does not divide attention.width 5",
                (folder / "bad.csv") + ":2: size is \"x\", expected a number"});
-  CHECK(faults_of(text, {"workload.slots=50"}, path)[0].find(
-            path + ":8:7: workload.parts.0.train_fraction leaves 21 training slots") == 0);
+  CHECK(faults_of(text, {"workload.slots=50"}, path)
+            .at(0)
+            .find(path + ":8:7: workload.parts.0.train_fraction leaves 21 training slots") == 0);
 }
 
 TEST_CASE("the LLM log: the numbers that are known of it") {

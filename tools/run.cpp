@@ -220,6 +220,7 @@ int run(const Arguments& a) {
     tell(plan_text(s, true, 1 + heuristics_of(s.agents.evaluation).size(), out.result));
     return 0;
   }
+  catch_stop_signals();
   prepare_folder(a, out);
   const results::Lock lock(out.result);
   refuse_existing(a, out);
@@ -235,7 +236,6 @@ int run(const Arguments& a) {
     if (!a.quiet) tell("cra: nothing to resume: starting from the beginning\n");
   }
 
-  catch_stop_signals();
   Progress progress(a.quiet);
   try {
     const std::vector<agents::Tuning> tunings = tune_all(to_tune(s.agents), s, progress);
