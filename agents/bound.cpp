@@ -71,6 +71,8 @@ ClairvoyantProblem in_units(ClairvoyantProblem p, const Units& u) {
   for (ClairvoyantNode& node : p.node) {
     for (double* work : {&node.capacity, &node.rate, &node.backlog, &node.effort}) *work /= u.work;
     node.error = std::visit(InWork{u.work}, node.error);
+    node.price *= u.work / u.importance;
+    node.crowding *= u.work * u.work / u.importance;
   }
   for (std::size_t i = 0; i < p.need.size(); ++i)
     p.need[i] *= u.work / u.resource[i % p.budget.size()];

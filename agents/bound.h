@@ -108,6 +108,8 @@ struct ClairvoyantNode {
   double backlog = 0;      ///< q_0, waiting before slot 0 [wu]; queue nodes
   double effort = 0;       ///< x_{-1}, effort before slot 0 [wu]; progress nodes
   ErrorCurve error;        ///< of waiting work: a queue node; of effort: a progress node
+  double price = 0;        ///< cost of a unit of command, >= 0 [slot/wu]
+  double crowding = 0;     ///< cost of its square, >= 0 [(slot/wu)^2]
 
   bool queue() const {
     return std::visit([](const auto& curve) { return curve.of_waiting_work; }, error);
@@ -116,7 +118,7 @@ struct ClairvoyantNode {
 
 /// All of one episode. Choose commands 0 <= s <= C with sum_n d_nk s_n <= R_k in every slot (and,
 /// with a reserve, work u that it does at once) so that the mean over slots and nodes of
-/// importance * error + switching * movement is least.
+/// importance * error + switching * movement + price * s + crowding * s^2 is least.
 ///   queue:    y_t = max(q_t + A_t - min(m_t, b_t C) - u_t, 0),  q_{t+1} = (1 - theta) y_t
 ///   progress: x_t = keep_t (1 - rho) x_{t-1} + min(m_t, b_t C)
 ///   reserve:  sum d (s + u / omega) <= R,  sum d (m + u / omega) <= R,  u <= b C - min(m, b C)

@@ -89,9 +89,13 @@ void add_node(const ClairvoyantProblem& p, const Multipliers& prices, int n, con
 
     // The command s in [0, C] through the placed rates that it makes.
     placed = pool - serve + movement - next_movement + (1 - node.lag) * placed;
-    sum.add(node.capacity * std::min(0.0, node.lag * placed + budget));
+    const double pays = node.lag * placed + budget + node.price;
+    double command = pays < 0 ? node.capacity : 0;
+    if (node.crowding > 0) command = std::min(command, std::max(0.0, -pays / (2 * node.crowding)));
+    sum.add(pays * command);
+    sum.add(node.crowding * command * command);
     sum.magnitude += node.capacity * (std::abs(placed) + std::abs(serve) + pool + budget +
-                                      std::abs(movement) + std::abs(next_movement));
+                                      node.price + std::abs(movement) + std::abs(next_movement));
     if (p.switching > 0)
       sum.add(p.smoothing *
               (std::sqrt((p.switching - movement) * (p.switching + movement)) - p.switching));

@@ -53,6 +53,17 @@ void Newton::factor_node(int n, const Point& at) {
         }
       },
       p.at_node(n).error);
+  const ClairvoyantNode& costs = p.at_node(n);
+  if (costs.crowding > 0)
+    for (int t = 0; t < p.slots; ++t) {
+      const int m = node.at(t, node.rate), before = m - w;
+      const double bend = 2 * costs.crowding / (costs.lag * costs.lag), stays = 1 - costs.lag;
+      element(m, m) += bend;
+      if (t > 0) {
+        element(before, before) += stays * stays * bend;
+        element(m, before) -= stays * bend;
+      }
+    }
   if (p.switching > 0)
     for (int t = 0; t < p.slots; ++t) {
       const int m = node.at(t, node.rate), before = m - w;

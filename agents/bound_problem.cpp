@@ -34,6 +34,7 @@ void check_node(const ClairvoyantNode& node, std::size_t n) {
   CRA_CHECK(node.rate >= 0 && node.rate <= node.capacity,
             of("node", n) + ": rate outside [0, capacity]");
   CRA_CHECK(node.backlog >= 0 && node.effort >= 0, of("node", n) + ": negative start");
+  CRA_CHECK(node.price >= 0 && node.crowding >= 0, of("node", n) + ": price or crowding < 0");
   CRA_CHECK(std::visit([](const auto& curve) { return valid(curve); }, node.error),
             of("node", n) + ": error curve with a number out of its range");
 }
@@ -137,7 +138,8 @@ double clairvoyant_cost(const ClairvoyantProblem& p, const Commands& c) {
             } else {
               level = effort = p.retention[i] * (1 - node.forgetting) * effort + served;
             }
-            total += p.importance[i] * curve.value(level) + movement_cost(p, m - before);
+            total += p.importance[i] * curve.value(level) + movement_cost(p, m - before) +
+                     c.rate[i] * (node.price + node.crowding * c.rate[i]);
           }
         },
         node.error);
@@ -148,30 +150,45 @@ double clairvoyant_cost(const ClairvoyantProblem& p, const Commands& c) {
 // ---- the simulator's problem ---------------------------------------------------------------
 
 std::string no_bound_because(const sim::Params& p, int slots) {
-  // The Schur complement has slots^2 numbers and takes slots^3 / 3 operations per step.
-  constexpr int longest = 3000;
-  if (slots > longest)
-    return "an episode of " + std::to_string(slots) + " slots is longer than the " +
-           std::to_string(longest) + " that the solver can hold";
+  // The Schur complement has (slots * rows)^2 numbers and takes (slots * rows)^3 / 3 operations in
+  // every step, where rows is what all nodes share in a slot.
+  constexpr std::int64_t most = 3000;
+  const sim::SharedReserve* reserve = p.pool.shared_reserve();
+  const std::int64_t shared = p.pool.resource_count() + (reserve != nullptr ? 1 : 0);
+  if (slots * shared > most)
+    return "an episode of " + std::to_string(slots) + " slots with " + std::to_string(shared) +
+           " shared constraints in each is longer than the solver can hold (" +
+           std::to_string(most) + " in all)";
   if (!std::holds_alternative<sim::BacklogError>(p.errors))
-    return "the error model has no clairvoyant form";
+    return "the error model of waiting work has no clairvoyant form";
   if (p.cost.worst > 0) return "cost.worst joins the errors of all nodes";
-  if (p.cost.use > 0 || p.cost.concentration > 0)
-    return "cost.use and cost.concentration act on commands";
-  if (p.pool.shared_reserve() != nullptr)
-    for (int n = 0; n < p.pool.nodes; ++n)
-      if (p.pool.need[n] != 1)
-        return "the reserve does work of all nodes alike, whatever pool.need says";
+  if (reserve == nullptr) return "";
+  if (p.pool.resource_count() > 1) return "a reserve of several resources has no clairvoyant form";
+  for (const double need : p.pool.needs)
+    if (need != 1) return "the reserve serves all nodes alike, whatever their need of resource";
   return "";
 }
+
+namespace {
+
+ErrorCurve curve_of(const sim::Params& p, int n) {
+  if (!p.pool.is_progress(n)) return BacklogCurve{std::get<sim::BacklogError>(p.errors).scale[n]};
+  if (const auto* k = std::get_if<sim::PowerLawError>(&p.progress.error))
+    return PowerCurve{k->gain[n], k->exponent[n], k->floor[n], k->scale[n]};
+  const auto& k = std::get<sim::ExponentialError>(p.progress.error);
+  return ExponentialCurve{k.gain[n], k.floor[n], k.scale[n]};
+}
+
+}  // namespace
 
 ClairvoyantProblem clairvoyant_problem(const sim::Params& p, const sim::Exogenous& x,
                                        std::int64_t i) {
   ClairvoyantProblem out;
   out.slots = x.slots;
   out.nodes = x.nodes;
-  out.need = p.pool.need.value;
-  out.budget = {p.pool.budget};
+  out.resources = p.pool.resource_count();
+  out.need = p.pool.needs;
+  out.budget = p.pool.budgets;
   out.switching = p.cost.switching;
   out.smoothing = p.cost.switching_smoothing;
   if (const auto* reserve = p.pool.shared_reserve()) out.reserve = reserve->efficiency;
@@ -183,18 +200,29 @@ ClairvoyantProblem clairvoyant_problem(const sim::Params& p, const sim::Exogenou
   out.arrivals = episode(x.arrivals);
   out.availability = episode(x.availability);
   out.importance = episode(x.importance);
-  out.retention.assign(count, 1);
+  if (x.keep.empty())
+    out.retention.assign(count, 1);
+  else
+    out.retention = episode(x.keep);
 
   const sim::Batch start = sim::reset(p, x, {i});
-  const auto& error = std::get<sim::BacklogError>(p.errors);
   for (int n = 0; n < x.nodes; ++n) {
     ClairvoyantNode node;
     node.capacity = p.pool.capacity[n];
     node.lag = p.pool.lag;
     node.abandonment = p.workload.abandonment;
+    node.forgetting = p.progress.forgetting;
     node.rate = std::min(start.rate[static_cast<std::size_t>(n)], node.capacity);
     node.backlog = start.backlog[static_cast<std::size_t>(n)];
-    node.error = BacklogCurve{error.scale[n]};
+    node.effort = p.progress.start;
+    node.error = curve_of(p, n);
+    // The simulator's cost of use and concentration is per slot; the problem's is a mean over
+    // nodes.
+    for (int k = 0; k < out.resources; ++k) {
+      const double share = out.need_of(n, k) / out.budget[static_cast<std::size_t>(k)];
+      node.price += p.cost.use * x.nodes * share / out.resources;
+      node.crowding += p.cost.concentration * x.nodes * x.nodes * share * share / out.resources;
+    }
     out.node.push_back(node);
   }
   return out;

@@ -166,6 +166,13 @@ void Program::gradient(const std::vector<double>& x, const std::vector<double>& 
             to[at.at(t, at.level)] = p.importance[p.at(t, n)] * curve.slope(v[at.at(t, at.level)]);
         },
         p.at_node(n).error);
+    const ClairvoyantNode& costs = p.at_node(n);
+    if (costs.price > 0 || costs.crowding > 0)
+      for (int t = 0; t < p.slots; ++t) {
+        const double rises = (costs.price + 2 * costs.crowding * command(x, n, t)) / costs.lag;
+        to[at.at(t, at.rate)] += rises;
+        if (t > 0) to[at.at(t - 1, at.rate)] -= (1 - costs.lag) * rises;
+      }
     if (p.switching > 0)
       for (int t = 0; t < p.slots; ++t) {
         const double pull = switching_slope(p, step(x, n, t));
@@ -192,6 +199,15 @@ void Program::bend(const Point& point, const std::vector<double>& v,
           }
         },
         p.at_node(n).error);
+    const ClairvoyantNode& costs = p.at_node(n);
+    if (costs.crowding > 0)
+      for (int t = 0; t < p.slots; ++t) {
+        const int m = at.at(t, at.rate), before = m - at.width;
+        const double stays = 1 - costs.lag, moved = by[m] - (t > 0 ? stays * by[before] : 0);
+        const double rises = 2 * costs.crowding / (costs.lag * costs.lag) * moved;
+        to[m] += rises;
+        if (t > 0) to[before] -= stays * rises;
+      }
     if (p.switching > 0)
       for (int t = 0; t < p.slots; ++t) {
         const int m = at.at(t, at.rate), before = m - at.width;
@@ -210,12 +226,9 @@ Commands Program::commands(const std::vector<double>& x) const {
   for (int n = 0; n < p.nodes; ++n) {
     const NodeProgram& from = node[static_cast<std::size_t>(n)];
     const double* v = x.data() + from.variables;
-    double before = p.at_node(n).rate;
     for (int t = 0; t < p.slots; ++t) {
-      const double m = v[from.at(t, from.rate)];
-      out.rate[p.at(t, n)] = (m - (1 - p.at_node(n).lag) * before) / p.at_node(n).lag;
+      out.rate[p.at(t, n)] = command(x, n, t);
       if (from.reserve >= 0) out.reserve[p.at(t, n)] = v[from.at(t, from.reserve)];
-      before = m;
     }
   }
   make_feasible(p, out);

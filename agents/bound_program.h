@@ -114,6 +114,14 @@ struct Program {
     return *m - (t > 0 ? *(m - from.width) : p.at_node(n).rate);
   }
 
+  /// s_t of node n in x.
+  double command(const std::vector<double>& x, int n, int t) const {
+    const NodeProgram& from = node[static_cast<std::size_t>(n)];
+    const double* m = x.data() + from.variables + from.at(t, from.rate);
+    const double before = t > 0 ? *(m - from.width) : p.at_node(n).rate;
+    return (*m - (1 - p.at_node(n).lag) * before) / p.at_node(n).lag;
+  }
+
   Commands commands(const std::vector<double>& x) const;
   Multipliers multipliers(const Point& point) const;
 };

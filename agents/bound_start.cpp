@@ -123,14 +123,16 @@ Point start(const Program& program) {
     }
   }
   for (int n = 0; n < p.nodes; ++n) {
+    const ClairvoyantNode& from = p.at_node(n);
     const NodeProgram& node = program.node[static_cast<std::size_t>(n)];
     double* dual = at.dual.data() + node.first_row;
     for (int t = 0; t < p.slots; ++t) {
       double budget = 0;
       for (int k = 0; k < p.resources; ++k)
         budget += at.dual[program.shared_row(k, t)] * p.need_of(n, k);
-      const double excess =
-          worth[static_cast<std::size_t>(n)][static_cast<std::size_t>(t)] - node.now * budget;
+      const double command = (from.price + 2 * from.crowding * share * from.capacity) / from.lag;
+      const double excess = worth[static_cast<std::size_t>(n)][static_cast<std::size_t>(t)] -
+                            node.now * budget - command;
       dual[node.row(t, kMost)] = std::max(excess, 0.0) + 0.02 + 0.1 * std::abs(excess);
       dual[node.row(t, kLeast)] = std::max(-excess, 0.0) + 0.02 + 0.1 * std::abs(excess);
       if (node.has(kSpare)) {

@@ -102,6 +102,8 @@ ClairvoyantProblem random_problem(Dice& d) {
     node.backlog = d.chance(0.5) ? 0 : d.uniform(0, 3);
     node.effort = d.chance(0.5) ? 0 : d.uniform(0, 6);
     node.error = random_curve(d);
+    if (d.chance(0.2)) node.price = d.uniform(0, 0.2);
+    if (d.chance(0.2)) node.crowding = d.uniform(0, 0.1);
     for (std::size_t k = 0; k < p.budget.size(); ++k) {
       const double need = d.chance(0.15) && p.budget.size() > 1 ? 0 : d.uniform(0.3, 1.5);
       p.need.push_back(need);
@@ -344,6 +346,10 @@ TEST_CASE("interior_point: units of work, resource and importance do not matter"
     for (double& x : q.importance) x *= importance;
     for (double& x : q.need) x *= resource / work;
     for (double& x : q.budget) x *= resource;
+    for (ClairvoyantNode& node : q.node) {
+      node.price *= importance / work;
+      node.crowding *= importance / (work * work);
+    }
     q.switching *= importance / work;
     q.smoothing *= work;
     const Clairvoyant a = interior_point(p), b = interior_point(q);
@@ -380,6 +386,7 @@ TEST_CASE("check: names what is wrong with a problem") {
   refused([](auto& p) { p.budget[0] = 0; }, "budget[0]");
   refused([](auto& p) { p.node[1].rate = 11; }, "node[1]: rate");
   refused([](auto& p) { p.node[2].lag = 0; }, "node[2]: lag");
+  refused([](auto& p) { p.node[0].crowding = -1; }, "node[0]: price");
   refused([](auto& p) { p.node[3].error = BacklogCurve{0}; }, "node[3]: error curve");
   refused([](auto& p) { p.reserve = 0.5, p.node[0].lag = 0.4; }, "a reserve needs one lag");
   refused([](auto& p) { p.reserve = 0.5, p.node[0].rate = 9; }, "before slot 0 exceeds");
