@@ -153,6 +153,9 @@ struct Rule {
 
 /// Names of all heuristics, in the order in which they are listed in results.
 std::vector<std::string> baseline_names();
+/// Those that have something to say about every node of this pool; rules that read queues are left
+/// out where there are progress nodes.
+std::vector<std::string> baselines_for(const sim::Params& p);
 /// One line on what a heuristic does. \throws Error on an unknown name
 std::string baseline_doc(const std::string& name);
 /// Knobs of a heuristic in a pool, with their grids; last the share of a reserve if there is one.

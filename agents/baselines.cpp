@@ -19,7 +19,11 @@ struct Seen {
   const double* slow;
   const double* importance;
   const double* capacity;
-  const double* scale;  ///< backlog at which the error is 1/2, kappa
+  const double* scale;         ///< backlog at which the error is 1/2, kappa
+  const double* error;         ///< eps
+  const double* margin;        ///< marginal gain of service per budget share, times W
+  const double* margin_ahead;  ///< the same with the importance of the coming slots
+  const sim::Params& pool;
 };
 
 struct UniformRule {
@@ -39,6 +43,7 @@ struct CapacityRule {
 };
 
 struct DemandRule {
+  static constexpr bool reads_queues = true;
   static constexpr const char* name = "demand";
   static constexpr const char* doc = "shares in proportion to recent arrivals, ef + slow es";
   static std::vector<Knob> knobs() { return {{"slow", {0, 0.25, 0.5, 1, 2, 4, 8}}}; }
@@ -49,6 +54,7 @@ struct DemandRule {
 
 /// The strongest simple rule where work queues.
 struct DemandBacklogRule {
+  static constexpr bool reads_queues = true;
   static constexpr const char* name = "demand_backlog";
   static constexpr const char* doc = "(fast ef + (1 - fast) es + backlog q + offset) W^power";
   static std::vector<Knob> knobs() {
@@ -67,6 +73,7 @@ struct DemandBacklogRule {
 /// The generalised c-mu rule (Van Mieghem 1995) weighs a queue by the slope of its error; in
 /// proportion instead of in strict order, because under lag a strict order starves.
 struct SoftGeneralisedCmuRule {
+  static constexpr bool reads_queues = true;
   static constexpr const char* name = "gcmu_soft";
   static constexpr const char* doc =
       "(backlog q + ef + offset) W^importance (phi'((q + ahead ef) / scale) / scale)^power";
@@ -89,14 +96,15 @@ struct SoftGeneralisedCmuRule {
 /// Attention without learning: softmax of how much work a node faces, times capacity.
 struct DynamicAttentionRule {
   static constexpr const char* name = "dynamic_attention";
-  static constexpr const char* doc = "softmax((q + ef) / mean / temperature) * capacity";
+  static constexpr const char* doc =
+      "softmax(load / mean / temperature) * capacity; load = q + ef, or W error of progress nodes";
   static std::vector<Knob> knobs() {
     return {{"temperature", {0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8}}};
   }
   static void weigh(const Seen& s, const double* knob, double* w) {
     double mean = 0, top = 0;
     for (int n = 0; n < s.nodes; ++n) {
-      w[n] = s.backlog[n] + s.fast[n];
+      w[n] = s.pool.pool.is_progress(n) ? s.importance[n] * s.error[n] : s.backlog[n] + s.fast[n];
       mean += w[n] / s.nodes;
       top = std::max(top, w[n]);
     }
@@ -107,6 +115,7 @@ struct DynamicAttentionRule {
 
 /// Max-weight (Tassiulas, Ephremides 1992) with a softmax in place of the strict order.
 struct SoftMaxWeightRule {
+  static constexpr bool reads_queues = true;
   static constexpr const char* name = "maxweight_soft";
   static constexpr const char* doc = "softmax(sharpness W (q + ef))";
   static std::vector<Knob> knobs() {
@@ -122,22 +131,65 @@ struct SoftMaxWeightRule {
   }
 };
 
+/// Serves where service gains most just now. Myopic: under lag or decay it comes late.
+struct MarginRule {
+  static constexpr const char* name = "margin";
+  static constexpr const char* doc =
+      "(marginal gain of service per share of the budget + offset)^power";
+  static std::vector<Knob> knobs() {
+    return {{"offset", {0, 0.01, 0.1, 1}}, {"power", {0.25, 0.5, 1, 1.5, 2, 3, 4, 6}}};
+  }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    for (int n = 0; n < s.nodes; ++n) w[n] = std::pow(s.margin[n] + knob[0], knob[1]);
+  }
+};
+
+/// The same with the importance of the coming slots where the calendar is known.
+struct MarginAheadRule {
+  static constexpr const char* name = "margin_ahead";
+  static constexpr const char* doc =
+      "(marginal gain, importance summed over the coming slots, + offset)^power";
+  static std::vector<Knob> knobs() { return MarginRule::knobs(); }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    for (int n = 0; n < s.nodes; ++n) w[n] = std::pow(s.margin_ahead[n] + knob[0], knob[1]);
+  }
+};
+
+/// More to the worse.
+struct ErrorRule {
+  static constexpr const char* name = "error";
+  static constexpr const char* doc = "(W (error + 0.1))^power";
+  static std::vector<Knob> knobs() { return {{"power", {0.25, 0.5, 1, 1.5, 2, 3, 4, 6}}}; }
+  static void weigh(const Seen& s, const double* knob, double* w) {
+    for (int n = 0; n < s.nodes; ++n)
+      w[n] = std::pow(s.importance[n] * (s.error[n] + 0.1), knob[0]);
+  }
+};
+
 using All = std::tuple<UniformRule, CapacityRule, DemandRule, DemandBacklogRule,
-                       SoftGeneralisedCmuRule, DynamicAttentionRule,
-                       SoftMaxWeightRule>;  // <- the registration
+                       SoftGeneralisedCmuRule, DynamicAttentionRule, SoftMaxWeightRule, MarginRule,
+                       MarginAheadRule, ErrorRule>;  // <- the registration
 
 /// A heuristic as data, so that a name becomes a function once, at load.
 struct Entry {
   std::string name, doc;
   std::vector<Knob> knobs;
+  bool reads_queues;  ///< says nothing about progress nodes
   void (*weigh)(const Seen&, const double*, double*);
 };
+
+template <class Rule>
+constexpr bool reads_queues() {
+  if constexpr (requires { Rule::reads_queues; }) return Rule::reads_queues;
+  return false;
+}
 
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = std::apply(
       [](auto... rule) {
         return std::vector<Entry>{{decltype(rule)::name, decltype(rule)::doc,
-                                   decltype(rule)::knobs(), &decltype(rule)::weigh}...};
+                                   decltype(rule)::knobs(), reads_queues<decltype(rule)>(),
+                                   &decltype(rule)::weigh}...};
       },
       All{});
   return all;
@@ -171,7 +223,8 @@ class BaselineActor : public Actor {
       double* w = decisions.row(e);
       entry_.weigh({b.nodes, b.backlog.data() + row, b.arrivals_fast.data() + row,
                     b.arrivals_slow.data() + row, b.importance.data() + row,
-                    params_.pool.capacity.value.data(), scale_},
+                    params_.pool.capacity.value.data(), scale_, b.error.data() + row,
+                    b.margin.data() + row, b.margin_ahead.data() + row, params_},
                    knobs_.data(), w);
       // No rule sends resource to a node that was down a moment ago.
       for (int n = 0; n < b.nodes; ++n) w[n] *= b.availability[row + static_cast<std::size_t>(n)];
@@ -210,6 +263,13 @@ class BaselinePolicy : public Policy {
 std::vector<std::string> baseline_names() {
   std::vector<std::string> names;
   for (const Entry& e : entries()) names.push_back(e.name);
+  return names;
+}
+
+std::vector<std::string> baselines_for(const sim::Params& p) {
+  std::vector<std::string> names;
+  for (const Entry& e : entries())
+    if (!e.reads_queues || !p.pool.has_progress()) names.push_back(e.name);
   return names;
 }
 

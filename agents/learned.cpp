@@ -12,9 +12,9 @@ class LearnedActor : public Actor {
       : net_(net), scratch_(net.make_scratch(envs)) {}
 
   void act(const sim::Batch& b, View<double> decisions) override {
-    net_.mean_logits(b, scratch_);
-    decisions_of_logits({scratch_.logits.data(), decisions.rows, decisions.cols}, b.nodes,
-                        decisions);
+    net_.respond(b, scratch_);
+    decide({scratch_.base.data(), decisions.rows, decisions.cols},
+           {scratch_.residual.data(), decisions.rows, decisions.cols}, b.nodes, decisions);
   }
 
  private:
@@ -97,11 +97,11 @@ LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
   s.features.resize(nodes * network_.features.size());
   s.embedding.resize(nodes * static_cast<std::size_t>(network_.shape.width));
   s.base.resize(static_cast<std::size_t>(envs * sim::decision_size(params_)));
-  s.logits.resize(s.base.size());
+  s.residual.resize(s.base.size());
   return s;
 }
 
-void LearnedNet::mean_logits(const sim::Batch& b, LearnedScratch& s) const {
+void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
   const auto features = static_cast<std::int64_t>(network_.features.size());
   const std::int64_t rows = b.envs * b.nodes;
   sim::observe(params_, b, {s.features.data(), rows, features});
@@ -120,32 +120,33 @@ void LearnedNet::mean_logits(const sim::Batch& b, LearnedScratch& s) const {
   const float* head = network_.theta.data() + theta_layout_.head();
   const float* reserve_head = network_.theta.data() + theta_layout_.reserve_head();
   for (std::int64_t e = 0; e < b.envs; ++e) {
-    const double* base = s.base.data() + e * size;
-    double* mu = s.logits.data() + e * size;
+    double* residual = s.residual.data() + e * size;
     double kept = 0;
     for (int n = 0; n < b.nodes; ++n) {
       const float* h = s.embedding.data() + (e * b.nodes + n) * theta_layout_.width;
-      mu[n] = std::log(std::max(base[n], 1e-9)) + kHeadGain * product(head, h, theta_layout_.width);
+      residual[n] = kHeadGain * product(head, h, theta_layout_.width);
       if (size > b.nodes) kept += product(reserve_head, h, theta_layout_.width) / b.nodes;
     }
-    if (size > b.nodes) {
-      const double share = base[b.nodes];
-      mu[b.nodes] = (share > 0 ? std::log(share / (1 - share)) : kReserveStart) + kHeadGain * kept;
-    }
+    if (size > b.nodes) residual[b.nodes] = kHeadGain * kept;
     for (int n = 0; n < size; ++n)
-      if (!std::isfinite(mu[n]))
+      if (!std::isfinite(residual[n]))
         throw DivergedError("the policy diverged: logits[" + std::to_string(e) + ", " +
                             std::to_string(n) + "] is not finite");
   }
 }
 
-void decisions_of_logits(View<const double> logits, int nodes, View<double> decisions) {
-  for (std::int64_t e = 0; e < logits.rows; ++e) {
-    const double* z = logits.row(e);
-    double* d = decisions.row(e);
-    const double top = *std::max_element(z, z + nodes);
-    for (int n = 0; n < nodes; ++n) d[n] = std::exp(z[n] - top);
-    if (logits.cols > nodes) d[nodes] = 1 / (1 + std::exp(-z[nodes]));
+void decide(View<const double> base, View<const double> residual, int nodes,
+            View<double> decisions) {
+  for (std::int64_t e = 0; e < base.rows; ++e) {
+    const double *from = base.row(e), *r = residual.row(e);
+    double* to = decisions.row(e);
+    const double top = *std::max_element(r, r + nodes),
+                 floor = 1e-9 * *std::max_element(from, from + nodes);
+    for (int n = 0; n < nodes; ++n) to[n] = std::max(from[n], floor) * std::exp(r[n] - top);
+    if (base.cols > nodes) {
+      const double share = std::max(from[nodes], r[nodes] == 0 ? 0.0 : kReserveFloor);
+      to[nodes] = r[nodes] == 0 ? share : share / (share + (1 - share) * std::exp(-r[nodes]));
+    }
   }
 }
 

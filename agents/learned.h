@@ -11,13 +11,15 @@
 
 namespace cra::agents {
 
-/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n.
+/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n. Only
+/// the residual is kept, and multiplies the base in decide(): a residual of 0 is the base to the
+/// bit.
 inline constexpr double kHeadGain = 3;
 /// Normalised features are cut to [-5, 8]: queues are heavy-tailed upwards.
 inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
 
-/// Log-odds of the reserve before anything is learned, when the base heuristic keeps nothing back.
-inline constexpr double kReserveStart = -4;
+/// Share of the reserve that a residual starts from when the base heuristic keeps nothing back.
+inline constexpr double kReserveFloor = 0.02;
 
 /// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | log_sigma
 /// [1]. Pools without a reserve leave the reserve head at 0.
@@ -39,7 +41,7 @@ struct LearnedScratch {
   std::vector<float> features;   ///< [E * N, F] normalised, as the encoder saw them
   std::vector<float> embedding;  ///< [E * N, d]
   std::vector<double> base;      ///< [E, A] decisions of the base heuristic
-  std::vector<double> logits;    ///< [E, A] mean logits mu
+  std::vector<double> residual;  ///< [E, A] what the network adds to the logits of the base
 };
 
 /// A network ready to run in one pool. Constant but for `network().theta`, which a trainer moves.
@@ -49,8 +51,9 @@ class LearnedNet {
   LearnedNet(Network n, const sim::Params& p, const EngineFactory& engine);
 
   LearnedScratch make_scratch(std::int64_t envs) const;
-  /// observe -> normalise -> encode -> mean logits, for every environment of the batch.
-  void mean_logits(const sim::Batch& b, LearnedScratch& s) const;
+  /// observe -> normalise -> encode -> residual beside the base, for every environment of the
+  /// batch.
+  void respond(const sim::Batch& b, LearnedScratch& s) const;
 
   const Network& network() const { return network_; }
   Network& network() { return network_; }
@@ -68,10 +71,12 @@ class LearnedNet {
   std::unique_ptr<Policy> base_;
 };
 
-/// Decisions of logits: weights exp(z - max z), and the reserve share 1 / (1 + exp(-z_N)).
-/// \param nodes  N; logits and decisions have N columns, or N + 1 with a reserve
-/// \param logits, decisions  [E, A]; may be the same array
-void decisions_of_logits(View<const double> logits, int nodes, View<double> decisions);
+/// Decisions of a base and a residual on its logits: weights base_n exp(r_n - max r), and the
+/// reserve share whose log-odds are those of the base's plus r_N. \param nodes  N; all three have N
+/// columns, or N + 1 with a reserve \param base, residual, decisions  [E, A]; decisions may be one
+/// of the others
+void decide(View<const double> base, View<const double> residual, int nodes,
+            View<double> decisions);
 
 /// First index of `x` that is not finite, or -1.
 template <class T>

@@ -202,20 +202,20 @@ Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
     const auto row_features = static_cast<std::ptrdiff_t>(nodes) * r.feature_count;
 
     for (int t = 0; t < x.slots; ++t) {
-      net.mean_logits(b, scratch);
+      net.respond(b, scratch);
       for (std::int64_t e = 0; e < count; ++e) {
         const std::size_t at = r.at(first + e, t);
         double* deviation = r.deviation.data() + at * static_cast<std::size_t>(size);
         draw_exploration(seed, first_episode + first + e, t, deviation, nodes, size);
         for (int n = 0; n < size; ++n) {
           deviation[n] *= sigma;
-          scratch.logits[static_cast<std::size_t>(e * size + n)] += deviation[n];
+          scratch.residual[static_cast<std::size_t>(e * size + n)] += deviation[n];
         }
         std::copy_n(scratch.features.begin() + e * row_features, row_features,
                     r.features.begin() + static_cast<std::ptrdiff_t>(at) * row_features);
       }
-      decisions_of_logits({scratch.logits.data(), count, size}, nodes,
-                          {decisions.data(), count, size});
+      decide({scratch.base.data(), count, size}, {scratch.residual.data(), count, size}, nodes,
+             {decisions.data(), count, size});
       sim::step(pool, x, b, {decisions.data(), count, size});
       for (std::int64_t e = 0; e < count; ++e) {
         r.cost[r.at(first + e, t)] = b.cost[static_cast<std::size_t>(e)];
