@@ -19,8 +19,10 @@ constexpr int kLookEvery = 3;        // steps between certificates far from the 
 constexpr double kClose = 1e-4;      // complementarity below which every step is looked at
 constexpr int kRefinements = 2;      // of the corrector; the predictor only sets the centring
 constexpr double kShort = 0.2;       // steps shorter than this are taken towards the middle instead
-constexpr double kToMiddle = 0.5;    // with this share of the complementarity
-constexpr double kStuck = 1e-9;      // a step this short gets nowhere
+constexpr int kPatience = 4;         // steps without progress of the complementarity, likewise
+constexpr double kProgress = 0.7;
+constexpr double kToMiddle = 0.5;  // with this share of the complementarity
+constexpr double kStuck = 1e-9;    // a step this short gets nowhere
 
 /// Units that make the fair share about 1 wu per slot, and importance about 1: the start of the
 /// method speaks of such problems. Powers of two, so that scaling there and back is exact.
@@ -134,6 +136,11 @@ class Method {
   /// \returns false when it got nowhere
   bool step() {
     const double now = centre();
+    ++idle_;
+    if (now < kProgress * lowest_) {
+      lowest_ = now;
+      idle_ = 0;
+    }
     program_.times(at_.x, residual_);
     for (std::size_t i = 0; i < residual_.size(); ++i) residual_[i] += at_.slack[i] - program_.h[i];
     if (!newton_.factor(at_)) return false;
@@ -151,9 +158,9 @@ class Method {
       target_[i] += move_.slack[i] * move_.dual[i] - centring;
     direction(kRefinements);
     double length = longest_step(at_, move_);
-    if (length < kShort) {
-      // The second-order term can point out of the cone for ever, short step after short step:
-      // go to the middle instead, first order only.
+    if (length < kShort || idle_ > kPatience) {
+      // The second-order term can point out of the cone for ever, or round in circles: go to the
+      // middle instead, first order only.
       for (std::size_t i = 0; i < target_.size(); ++i)
         target_[i] = at_.slack[i] * at_.dual[i] - kToMiddle * now;
       direction(kRefinements);
@@ -203,6 +210,8 @@ class Method {
   const Program& program_;
   Newton newton_;
   Point at_, move_;
+  double lowest_ = std::numeric_limits<double>::infinity();  ///< complementarity
+  int idle_ = 0;                                             ///< steps since it was reached
   std::vector<double> residual_, target_, weighted_;
 };
 
