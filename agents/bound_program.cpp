@@ -43,7 +43,7 @@ Row load_row(const ClairvoyantProblem& p, int n, const NodeProgram& node, int t)
 void add_rows(const ClairvoyantProblem& p, int n, NodeProgram& node) {
   const ClairvoyantNode& from = p.at_node(n);
   const double stays = 1 - from.lag;
-  node.rows.assign(static_cast<std::size_t>(p.slots * node.kinds), Row{});
+  node.rows.assign(static_cast<std::size_t>(p.slots) * static_cast<std::size_t>(node.kinds), Row{});
   for (int t = 0; t < p.slots; ++t) {
     const auto row = [&](RowKind which) -> Row& {
       return node.rows[static_cast<std::size_t>(node.row(t, which))];
@@ -86,7 +86,7 @@ Program::Program(const ClairvoyantProblem& problem) : p(problem) {
     next.now = lag / p.at_node(n).lag;
     next.before = -(1 - p.at_node(n).lag) * next.now;
     next.spare = next.reserve >= 0 ? lag / p.reserve : 0;
-    variables += static_cast<std::size_t>(p.slots * next.width);
+    variables += static_cast<std::size_t>(p.slots) * static_cast<std::size_t>(next.width);
     shared += next.rows.size();
     node.push_back(std::move(next));
   }
