@@ -96,6 +96,7 @@ struct Evaluation {
   std::int64_t tuning_episodes = 64;
   std::vector<std::string> baselines;
   int resamples = 10000;
+  bool bound = true;
 };
 template <class V>
 void fields(V& v, Evaluation& e) {
@@ -104,6 +105,7 @@ void fields(V& v, Evaluation& e) {
     "training episodes on which knobs are tuned");
   v("baselines", e.baselines, "heuristics to compare with; empty = all");
   v("resamples", e.resamples, Range{100, 10000000}, "", "bootstrap resamples behind each interval");
+  v("bound", e.bound, "compute the certified clairvoyant bound");
 }
 
 struct Params {
@@ -224,6 +226,7 @@ struct Trajectory {
   std::vector<double> dispatched;      ///< [I, T, N] work done by the reserve
   std::vector<double> lost;            ///< [I, T, N] work abandoned
   std::vector<double> backlog;         ///< [I, T, N] work waiting at the end of the slot
+  std::vector<double> progress;        ///< [I, T, N] at the end of the slot; or empty, as in Batch
   std::vector<double> error;           ///< [I, T, N]
   std::vector<double> error_cost;      ///< [I, T]
   std::vector<double> switching_cost;  ///< [I, T]

@@ -40,6 +40,7 @@ constexpr Link<Trajectory> kTrajectoryPerNode[] = {
     {&sim::Batch::grant, &Trajectory::grant},   {&sim::Batch::rate, &Trajectory::rate},
     {&sim::Batch::served, &Trajectory::served}, {&sim::Batch::dispatched, &Trajectory::dispatched},
     {&sim::Batch::lost, &Trajectory::lost},     {&sim::Batch::backlog, &Trajectory::backlog},
+    {&sim::Batch::progress, &Trajectory::progress},
     {&sim::Batch::error, &Trajectory::error}};
 
 /// Runs the policy on the first `episodes` rows of x and calls after(batch, decisions, first
@@ -110,6 +111,7 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
   out.proportion.resize(per_node);
   out.reserve.resize(per_slot);
   for (const auto& link : kTrajectoryPerNode) (out.*link.to).resize(per_node);
+  if (!p.pool.has_progress()) out.progress.clear();
   for (const auto& link : kTrajectoryPerEnv) (out.*link.to).resize(per_slot);
   run_episodes(
       policy, p, x, episodes,
@@ -119,7 +121,8 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
           proportions_of(decided.row(e), b.nodes, out.proportion.data() + to);
           out.reserve[slot] = decided.cols > b.nodes ? decided.row(e)[b.nodes] : 0;
           for (const auto& link : kTrajectoryPerNode)
-            std::copy_n((b.*link.from).data() + b.at(e), b.nodes, (out.*link.to).data() + to);
+            if (!(b.*link.from).empty())
+              std::copy_n((b.*link.from).data() + b.at(e), b.nodes, (out.*link.to).data() + to);
           for (const auto& link : kTrajectoryPerEnv)
             (out.*link.to)[slot] = (b.*link.from)[static_cast<std::size_t>(e)];
         }

@@ -123,8 +123,12 @@ Bytes encode(const RunFile& run, int compression);
 RunFile decode(std::span<const std::byte> bytes, const std::string& path);
 RunFile read_run(const std::string& path);
 /// Everything decode() checks plus what the numbers must satisfy: proportions sum to 1 (1e-9), cost
-/// is the sum of its terms, finite costs, summary means equal means of /eval. \throws InputError
+/// is the sum of its terms, finite costs, summary means equal means of /eval, no cost below the
+/// certified bound. \throws InputError
 void check_run(const RunFile& run, const std::string& path);
+/// A cost below this contradicts the certified bound `lower` of its episode; rounding does not
+/// explain it.
+double least_cost(double lower);
 /// SHA-256 over names, shapes and data of some groups: equal for equal runs whatever the times.
 std::string digest(const RunFile& run, const std::vector<std::string>& groups);
 

@@ -76,12 +76,14 @@ class Checker {
 
   void cost_is_sum_of_terms(const GroupData& g) const {
     const auto& cost = values<double>(g, "cost");
-    const auto& error = values<double>(g, "error_cost");
-    const auto& switching = values<double>(g, "switching_cost");
+    std::vector<double> sum(cost.size(), 0);
+    for (const char* term : {"error_cost", "switching_cost", "fairness_cost", "use_cost"}) {
+      const auto& x = values<double>(g, term);
+      for (std::size_t i = 0; i < x.size(); ++i) sum[i] += x[i];
+    }
     for (std::size_t i = 0; i < cost.size(); ++i)
-      if (!close(cost[i], error[i] + switching[i]))
-        refuse(g, "cost", i,
-               number(cost[i]) + ", its terms sum to " + number(error[i] + switching[i]));
+      if (!close(cost[i], sum[i]))
+        refuse(g, "cost", i, number(cost[i]) + ", its terms sum to " + number(sum[i]));
   }
 
   void proportions_sum_to_one(const GroupData& trajectory) const {
@@ -98,12 +100,20 @@ class Checker {
     }
   }
 
+  void shares_kept_back_are_shares(const GroupData& trajectory) const {
+    const auto& share = values<double>(trajectory, "reserve");
+    for (std::size_t i = 0; i < share.size(); ++i)
+      if (share[i] < 0 || share[i] > 1)
+        refuse(trajectory, "reserve", i, number(share[i]) + ", expected a share in [0, 1]");
+  }
+
   /// /eval must hold the mean over slots of every episode that /trajectory has in full.
   void eval_is_mean_of_slots(const GroupData& eval, const GroupData& trajectory) const {
     const auto& episodes = values<std::int64_t>(trajectory, "episode");
     const auto& policies = values<std::string>(trajectory, "policy");
     const std::size_t slots = values<std::int64_t>(trajectory, "slot").size();
-    for (const char* name : {"cost", "error_cost", "switching_cost", "score"}) {
+    for (const char* name :
+         {"cost", "error_cost", "switching_cost", "fairness_cost", "use_cost", "score"}) {
       const auto& by_slot = values<double>(trajectory, name);
       for (std::size_t p = 0; p < policies.size(); ++p) {
         for (std::size_t i = 0; i < episodes.size(); ++i) {
@@ -156,6 +166,58 @@ class Checker {
         refuse(summary, "kind", i, "\"" + kinds[i] + "\"");
   }
 
+  /// There is a bound everywhere or nowhere, and no policy beats it.
+  void bound_is_whole(const GroupData& summary, const GroupData& eval) const {
+    const bool there = values<std::string>(eval, "bound_reason")[0].empty();
+    const auto& lower = values<double>(eval, "bound_lower");
+    for (const char* name : {"bound_lower", "bound_upper"}) {
+      const auto& by_episode = values<double>(eval, name);
+      for (std::size_t i = 0; i < by_episode.size(); ++i)
+        if (std::isnan(by_episode[i]) == there)
+          refuse(eval, name, i,
+                 number(by_episode[i]) + ", while bound_reason " +
+                     (there ? "is empty" : "says that there is no bound"));
+      const double mean = values<double>(summary, name)[0];
+      if (std::isnan(mean) == there || (there && !close(mean, mean_of(by_episode).mean)))
+        throw InputError(path_ + ": /summary/" + name + " is " + number(mean) +
+                         ", its episodes in /eval average " + number(mean_of(by_episode).mean));
+    }
+    if ((values<std::int8_t>(summary, "bound_certified")[0] != 0) != there)
+      throw InputError(path_ + ": /summary/bound_certified does not fit /eval/bound_reason");
+    const auto& kinds = values<std::string>(summary, "kind");
+    const auto& cost = values<double>(summary, "cost");
+    if (std::count(kinds.begin(), kinds.end(), "bound") != (there ? 1 : 0))
+      throw InputError(path_ + ": /summary/kind must name " + (there ? "one bound" : "no bound"));
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+      if (kinds[i] == "bound" && !close(cost[i], values<double>(summary, "bound_lower")[0]))
+        refuse(summary, "cost", i, number(cost[i]) + ", not that of bound_lower");
+    if (!there) return;
+    const auto& costs = values<double>(eval, "cost");
+    for (std::size_t i = 0; i < costs.size(); ++i)
+      if (costs[i] < least_cost(lower[i % lower.size()]))
+        refuse(eval, "cost", i,
+               number(costs[i]) + ", below the certified bound " + number(lower[i % lower.size()]));
+  }
+
+  void gaps_follow_from_costs(const GroupData& summary) const {
+    const auto& policies = values<std::string>(summary, "policy");
+    const auto& kinds = values<std::string>(summary, "kind");
+    const auto& cost = values<double>(summary, "cost");
+    const auto& closed = values<double>(summary, "gap_closed");
+    const double lower = values<double>(summary, "bound_lower")[0];
+    const std::string& best = values<std::string>(summary, "best_heuristic")[0];
+    const auto reference = std::find(policies.begin(), policies.end(), best) - policies.begin();
+    for (std::size_t i = 0; i < policies.size(); ++i) {
+      if (std::isnan(closed[i])) continue;
+      const bool applies =
+          !best.empty() && policies[i] != best && kinds[i] != "bound" && !std::isnan(lower);
+      const double top = applies ? cost[static_cast<std::size_t>(reference)] : 0;
+      if (!applies || !close(closed[i] * (top - lower), top - cost[i]))
+        refuse(summary, "gap_closed", i,
+               number(closed[i]) + ", which does not follow from the costs");
+    }
+  }
+
   void tensors_fill_theta(const GroupData& policy) const {
     const auto& offset = values<std::int64_t>(policy, "tensor_offset");
     const auto& rows = values<std::int64_t>(policy, "tensor_rows");
@@ -198,6 +260,8 @@ class Checker {
 
 }  // namespace
 
+double least_cost(double lower) { return lower - 1e-6 * std::abs(lower) - 1e-9; }
+
 std::string digest(const RunFile& run, const std::vector<std::string>& groups) {
   Sha256 hash;
   for (const std::string& name : groups) {
@@ -217,9 +281,12 @@ void check_run(const RunFile& run, const std::string& path) {
   check.cost_is_sum_of_terms(eval);
   check.summary_is_mean_of_eval(summary, eval);
   check.summary_names_exist(summary);
+  check.bound_is_whole(summary, eval);
+  check.gaps_follow_from_costs(summary);
   if (const GroupData* trajectory = run.group("trajectory")) {
     check.cost_is_sum_of_terms(*trajectory);
     check.proportions_sum_to_one(*trajectory);
+    check.shares_kept_back_are_shares(*trajectory);
     check.eval_is_mean_of_slots(eval, *trajectory);
   }
   if (const GroupData* policy = run.group("policy")) check.tensors_fill_theta(*policy);

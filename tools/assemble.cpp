@@ -18,6 +18,9 @@ using Doubles = std::vector<double>;
 using Integers = std::vector<std::int64_t>;
 using Texts = std::vector<std::string>;
 
+/// "Does not apply".
+constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+
 /// 0, 1, ..., n - 1.
 Integers numbers(std::int64_t n) {
   Integers x(static_cast<std::size_t>(n));
@@ -49,6 +52,61 @@ Texts node_names(const sim::Pool& p) {
   for (int n = static_cast<int>(names.size()); n < p.nodes; ++n)
     names.push_back("node-" + std::to_string(n));
   return names;
+}
+
+/// Labels of an axis must differ, names in a scenario need not.
+Texts resource_names(const sim::Pool& p) {
+  Texts names;
+  for (const sim::Resource& r : p.resources) {
+    const bool taken = std::find(names.begin(), names.end(), r.name) != names.end();
+    names.push_back(taken ? r.name + "-" + std::to_string(names.size()) : r.name);
+  }
+  if (names.empty()) names.emplace_back("resource");
+  return names;
+}
+
+/// The word that stands for an enumerator in scenario files.
+template <class E>
+std::string choice(E value) {
+  return Choices<E>::names.at(static_cast<std::size_t>(value));
+}
+
+Texts dynamics(const sim::Pool& p) {
+  Texts words;
+  for (const sim::Dynamics d : p.dynamics) words.push_back(choice(d));
+  return words;
+}
+
+/// The numbers of nodes of one kind; missing at the others.
+Doubles where(const sim::Pool& p, sim::Dynamics kind, Doubles x) {
+  for (std::size_t n = 0; n < x.size(); ++n)
+    if (p.dynamics[n] != kind) x[n] = kMissing;
+  return x;
+}
+
+/// How progress lowers the error, [N] each; missing at queue nodes and where a kind has no such
+/// number.
+struct ProgressErrors {
+  std::string kind = "none";
+  Doubles floor, gain, exponent, scale;
+};
+
+ProgressErrors progress_errors(const sim::Params& p) {
+  ProgressErrors e;
+  e.exponent = Doubles(static_cast<std::size_t>(p.pool.nodes), kMissing);
+  if (p.pool.has_progress()) e.kind = kind_of(p.progress.error);
+  const auto at_progress = [&](const Doubles& x) {
+    return where(p.pool, sim::Dynamics::progress, x);
+  };
+  std::visit(
+      [&](const auto& k) {
+        e.floor = at_progress(k.floor.value);
+        e.gain = at_progress(k.gain.value);
+        e.scale = at_progress(k.scale.value);
+        if constexpr (requires { k.exponent; }) e.exponent = at_progress(k.exponent.value);
+      },
+      p.progress.error);
+  return e;
 }
 
 Texts policy_names(const std::vector<Candidate>& all) {
@@ -87,18 +145,35 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
   // The placement before slot 0 is part of the equations; only the simulator knows it.
   const sim::Batch fresh = sim::reset(p, x, {0});
   const auto scale = std::visit([](const auto& e) { return e.scale.value; }, p.errors);
+  const sim::SharedReserve* reserve = p.pool.shared_reserve();
+  const bool progress = p.pool.has_progress();
+  const ProgressErrors errors = progress_errors(p);
   return {"node",
-          {{"node", node_names(p.pool)}},
-          {{"capacity", p.pool.capacity.value},
-           {"need", p.pool.need.value},
-           {"error_scale", scale},
+          {{"node", node_names(p.pool)}, {"resource", resource_names(p.pool)}},
+          {{"dynamics", dynamics(p.pool)},
+           {"capacity", p.pool.capacity.value},
+           {"needs", p.pool.needs},
+           {"error_scale", where(p.pool, sim::Dynamics::queue, scale)},
            {"base_rate", sim::base_rate(p)},
            {"initial_rate", fresh.rate},
-           {"budget", number(p.pool.budget)},
+           {"progress_floor", errors.floor},
+           {"progress_gain", errors.gain},
+           {"progress_exponent", errors.exponent},
+           {"progress_scale", errors.scale},
+           {"budgets", p.pool.budgets},
            {"lag", number(p.pool.lag)},
            {"abandonment", number(p.workload.abandonment)},
+           {"reserve_efficiency", number(reserve != nullptr ? reserve->efficiency : kMissing)},
+           {"reserve_dispatch", text(reserve != nullptr ? choice(reserve->dispatch) : "none")},
+           {"progress_error", text(errors.kind)},
+           {"progress_start", number(progress ? p.progress.start : kMissing)},
+           {"forgetting", number(progress ? p.progress.forgetting : kMissing)},
            {"switching", number(p.cost.switching)},
            {"switching_smoothing", number(p.cost.switching_smoothing)},
+           {"worst", number(p.cost.worst)},
+           {"worst_temperature", number(p.cost.worst_temperature)},
+           {"use", number(p.cost.use)},
+           {"concentration", number(p.cost.concentration)},
            {"slot_seconds", number(p.workload.slot_seconds)}}};
 }
 
@@ -116,7 +191,8 @@ GroupData train(const agents::TrainState& t) {
            {"sigma", t.log_sigma}}};
 }
 
-GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x) {
+GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x,
+               const agents::Bound& bound) {
   GroupData g{"eval", {{"policy", policy_names(all)}, {"episode", numbers(x.episodes)}}, {}};
   auto add = [&](const char* name, Doubles agents::Outcome::*column) {
     Doubles rows;
@@ -127,10 +203,29 @@ GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x) {
   add("cost", &agents::Outcome::cost);
   add("error_cost", &agents::Outcome::error_cost);
   add("switching_cost", &agents::Outcome::switching_cost);
+  add("fairness_cost", &agents::Outcome::fairness_cost);
+  add("use_cost", &agents::Outcome::use_cost);
   add("score", &agents::Outcome::score);
   add("served", &agents::Outcome::served);
   add("lost", &agents::Outcome::lost);
+  const bool bounded = bound.reason.empty();
+  const Doubles missing(static_cast<std::size_t>(x.episodes), kMissing);
+  g.variables.push_back({"bound_lower", bounded ? bound.lower : missing});
+  g.variables.push_back({"bound_upper", bounded ? bound.upper : missing});
+  g.variables.push_back({"bound_steps", bounded ? bound.steps : Integers(missing.size(), 0)});
+  g.variables.push_back({"bound_reason", text(bound.reason)});
   return g;
+}
+
+/// Progress of every policy; missing at queue nodes, where it means nothing.
+Doubles progress_of(const std::vector<Candidate>& all, const sim::Pool& pool) {
+  Doubles rows;
+  for (const Candidate& c : all)
+    for (std::size_t i = 0; i < c.trajectory.rate.size(); ++i) {
+      const auto node = static_cast<int>(i % static_cast<std::size_t>(pool.nodes));
+      rows.push_back(pool.is_progress(node) ? c.trajectory.progress[i] : kMissing);
+    }
+  return rows;
 }
 
 GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
@@ -138,6 +233,9 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
   const std::int64_t episodes = all.front().trajectory.episodes;
   const auto end = static_cast<std::ptrdiff_t>(x.at(episodes, 0));
   auto first = [&](const Doubles& v) { return Doubles(v.begin(), v.begin() + end); };
+  auto first_or = [&](const Doubles& v, double otherwise) {
+    return v.empty() ? Doubles(static_cast<std::size_t>(end), otherwise) : first(v);
+  };
   GroupData g{"trajectory",
               {{"policy", policy_names(all)},
                {"episode", numbers(episodes)},
@@ -145,7 +243,9 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
                {"node", node_names(p.pool)}},
               {{"arrivals", first(x.arrivals)},
                {"availability", first(x.availability)},
-               {"importance", first(x.importance)}}};
+               {"importance", first(x.importance)},
+               {"keep", first_or(x.keep, 1)},
+               {"health", first_or(x.health, kMissing)}}};
   using T = agents::Trajectory;
   auto add = [&](const char* name, Doubles T::*column) {
     Doubles rows;
@@ -154,14 +254,19 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
     g.variables.push_back({name, std::move(rows)});
   };
   add("proportion", &T::proportion);
+  add("reserve", &T::reserve);
   add("grant", &T::grant);
   add("rate", &T::rate);
   add("served", &T::served);
+  add("dispatched", &T::dispatched);
   add("lost", &T::lost);
   add("backlog", &T::backlog);
+  g.variables.push_back({"progress", progress_of(all, p.pool)});
   add("error", &T::error);
   add("error_cost", &T::error_cost);
   add("switching_cost", &T::switching_cost);
+  add("fairness_cost", &T::fairness_cost);
+  add("use_cost", &T::use_cost);
   add("cost", &T::cost);
   add("score", &T::score);
   return g;
@@ -176,7 +281,7 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
     rows.push_back(t.rows);
     cols.push_back(t.cols);
   }
-  for (const agents::Knob& k : agents::baseline_knobs(n.base.name)) knobs.push_back(k.name);
+  for (const agents::Knob& k : agents::baseline_knobs(n.base.name, s.sim)) knobs.push_back(k.name);
   return {"policy",
           {{"parameter", numbers(static_cast<std::int64_t>(n.theta.size()))},
            {"tensor", tensors},
@@ -220,11 +325,12 @@ GroupData tuning(const std::vector<agents::Tuning>& all) {
 GroupData summary_group(const Summary& s, std::int64_t env_steps) {
   Texts names, kinds;
   std::vector<std::int8_t> tuned;
-  Doubles cost, cost_se, score, difference, se, low, high, won;
+  Doubles cost, cost_se, score, difference, se, low, high, won, closed;
   std::string learned;
+  std::vector<Row> rows = s.rows;
+  if (s.bound) rows.push_back(bound_row(*s.bound));
   // The reference is compared with nothing: missing, not 0.
-  constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
-  for (const Row& r : s.rows) {
+  for (const Row& r : rows) {
     const bool paired = r.against_best.has_value();
     const results::Paired p = r.against_best.value_or(results::Paired{});
     names.push_back(r.name);
@@ -232,12 +338,13 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
     tuned.push_back(r.tuned ? 1 : 0);
     cost.push_back(r.cost.mean);
     cost_se.push_back(r.cost.se);
-    score.push_back(r.score.mean);
+    score.push_back(r.kind == "bound" ? kMissing : r.score.mean);
     difference.push_back(paired ? p.difference : kMissing);
     se.push_back(paired ? p.se : kMissing);
     low.push_back(paired ? p.ci_low : kMissing);
     high.push_back(paired ? p.ci_high : kMissing);
     won.push_back(paired ? p.won : kMissing);
+    closed.push_back(r.gap_closed.value_or(kMissing));
     if (r.kind == "learned" && learned.empty()) learned = r.name;
   }
   return {"summary",
@@ -252,7 +359,10 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
            {"ci_low", low},
            {"ci_high", high},
            {"episodes_won", won},
-           {"gap_closed", Doubles(names.size(), kMissing)},
+           {"gap_closed", closed},
+           {"bound_lower", number(s.bound ? s.bound->lower.mean : kMissing)},
+           {"bound_upper", number(s.bound ? s.bound->upper : kMissing)},
+           {"bound_certified", std::vector<std::int8_t>{s.bound ? std::int8_t{1} : std::int8_t{0}}},
            {"best_heuristic", text(s.best)},
            {"learned", text(learned)},
            {"verdict", text(verdict_text(s))},
@@ -265,7 +375,8 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
 results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
                           const std::vector<Candidate>& all,
                           const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
-                          const agents::TrainState* train_state, const Summary& summary) {
+                          const agents::TrainState* train_state, const agents::Bound& bound,
+                          const Summary& summary) {
   const std::string now = now_utc();
   results::RunFile run;
   run.attributes = {{"title", s.settings.name + ", seed " + std::to_string(s.settings.seed)},
@@ -276,7 +387,7 @@ results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
   run.groups.push_back(provenance(s, c, now));
   run.groups.push_back(node(s.settings.sim, x));
   if (train_state != nullptr) run.groups.push_back(train(*train_state));
-  run.groups.push_back(eval(all, x));
+  run.groups.push_back(eval(all, x, bound));
   if (all.front().trajectory.episodes > 0) {
     run.groups.push_back(trajectory(all, s.settings.sim, x));
   }

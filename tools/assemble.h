@@ -28,10 +28,12 @@ struct Circumstances {
 /// The whole result file of a comparison.
 /// \param all      after meet()
 /// \param tunings  everything that was tuned, for /tuning
+/// \param bound    of the episodes x, or why there is none
 /// \param train    nullptr when nothing was trained; then /train and /policy are left out
 results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
                           const std::vector<Candidate>& all,
                           const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
-                          const agents::TrainState* train, const Summary& summary);
+                          const agents::TrainState* train, const agents::Bound& bound,
+                          const Summary& summary);
 
 }  // namespace cra::tools

@@ -12,6 +12,7 @@
 #include "cuda/cuda.h"
 #include "sim/sim.h"
 #include "tools/signals.h"
+#include "tools/terminal.h"
 
 namespace cra::tools {
 
@@ -105,13 +106,59 @@ void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::
   check_stop();
 }
 
-Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s) {
+agents::Bound bound_episodes(const Arguments& a, const scenarios::Settings& s, Progress& progress) {
+  agents::Bound all;
+  if (!s.agents.evaluation.bound) {
+    all.reason = "switched off by evaluation.bound";
+    return all;
+  }
+  // Chunk by chunk, so that a signal is heard; enough episodes in each for all threads.
+  const std::int64_t episodes = s.agents.evaluation.episodes;
+  const std::int64_t chunk = std::max<std::int64_t>(16, omp_get_max_threads());
+  progress.stage("bounding the cost", episodes);
+  for (std::int64_t first = 0; first < episodes; first += chunk) {
+    check_stop();
+    const sim::Exogenous x =
+        sim::draw(s.sim, static_cast<std::uint64_t>(s.seed), EpisodeSet::evaluation, first,
+                  std::min(chunk, episodes - first));
+    const agents::Bound some = agents::clairvoyant_bound(s.sim, x);
+    if (!some.reason.empty()) {
+      all = some;
+      break;
+    }
+    all.lower.insert(all.lower.end(), some.lower.begin(), some.lower.end());
+    all.upper.insert(all.upper.end(), some.upper.begin(), some.upper.end());
+    all.steps.insert(all.steps.end(), some.steps.begin(), some.steps.end());
+    progress.step(first + x.episodes);
+  }
+  check_stop();
+  progress.clear();
+  if (!all.reason.empty() && !a.quiet) tell("cra: bound: none: " + all.reason + "\n");
+  return all;
+}
+
+void check_against(const agents::Bound& bound, const std::vector<Candidate>& all) {
+  for (const Candidate& c : all) {
+    for (std::size_t i = 0; i < bound.lower.size(); ++i) {
+      if (c.outcome.cost[i] >= results::least_cost(bound.lower[i])) continue;
+      throw Error(c.name + " costs " + shortest(c.outcome.cost[i]) + " in test episode " +
+                  std::to_string(i) + ", less than the certified bound " +
+                  shortest(bound.lower[i]) +
+                  ", which no policy can: this is a fault of the program, please report it; "
+                  "evaluation.bound=false goes on without the bound");
+    }
+  }
+}
+
+Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s,
+                const agents::Bound& bound) {
   std::vector<Contestant> contestants;
   for (const Candidate& c : all) {
     const bool tuned = c.tuning && !c.tuning->knobs.empty();
     contestants.push_back({c.name, c.kind, tuned, c.outcome.cost, c.outcome.score});
   }
-  return summarise(contestants, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed));
+  return summarise(contestants, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed),
+                   bound);
 }
 
 }  // namespace cra::tools

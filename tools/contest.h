@@ -52,7 +52,13 @@ sim::Exogenous evaluation_episodes(const scenarios::Settings& s);
 /// Every candidate on the test episodes, and slot by slot on the first few. \throws Stopped
 void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::Exogenous& x,
           Progress& progress);
-/// \param seed of the bootstrap
-Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s);
+/// The clairvoyant bound of the test episodes, or the reason why there is none; says the reason on
+/// stderr. \throws Stopped on a signal
+agents::Bound bound_episodes(const Arguments& a, const scenarios::Settings& s, Progress& progress);
+/// \throws Error  when a policy costs less than the certified bound in some episode: one of the two
+/// must then be wrong, and no number is to be trusted
+void check_against(const agents::Bound& bound, const std::vector<Candidate>& all);
+Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s,
+                const agents::Bound& bound);
 
 }  // namespace cra::tools

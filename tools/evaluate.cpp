@@ -50,10 +50,12 @@ Wanted sort_out(const std::vector<std::string>& words) {
   return w;
 }
 
-/// "results/runs/traffic-s7.h5" is called traffic-s7; a second file of that name by its path.
+/// "results/runs/traffic-s7.h5" is called traffic-s7; by its path when that name means another.
 std::string label_of(const std::string& file, const std::vector<Candidate>& taken) {
   const std::string stem = std::filesystem::path(file).stem().string();
+  const std::vector<std::string> known = agents::baseline_names();
   const bool free =
+      stem != kClairvoyant && std::find(known.begin(), known.end(), stem) == known.end() &&
       std::none_of(taken.begin(), taken.end(), [&](const Candidate& c) { return c.name == stem; });
   return free ? stem : file;
 }
@@ -81,7 +83,7 @@ int evaluate(const Arguments& a) {
   const agents::EngineFactory engine = choose_engine(a, s);
   std::vector<Candidate> all;
   for (const std::string& file : wanted.files) {
-    agents::Network network = network_of(results::read_run(file), file);
+    agents::Network network = network_of(results::read_run(file), file, s.sim);
     all.push_back(learned(label_of(file, all), std::move(network), s.sim, engine));
   }
   Progress progress(a.quiet);
@@ -89,9 +91,11 @@ int evaluate(const Arguments& a) {
   for (const agents::Tuning& t : tunings) all.push_back(heuristic(t, s.sim));
   const sim::Exogenous x = evaluation_episodes(s);
   meet(all, s, x, progress);
+  const agents::Bound bound = bound_episodes(a, s, progress);
+  check_against(bound, all);
   progress.clear();
-  const Summary summary = compare(all, s);
-  const results::RunFile file = assemble(scenario, about, all, tunings, x, nullptr, summary);
+  const Summary summary = compare(all, s, bound);
+  const results::RunFile file = assemble(scenario, about, all, tunings, x, nullptr, bound, summary);
   results::write_file(out.result, results::encode(file, s.output.compression));
   const Headline headline = headline_of(file, s, out.result);
   print(a.json ? json_text(summary, headline) : table_text(summary, headline));

@@ -25,11 +25,11 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const auto features = static_cast<int>(sim::feature_names(s.sim).size());
   const attention::Shape shape = attention::shape_of(s.attention, features);
   const double parameters =
-      static_cast<double>(attention::parameter_count(shape)) + shape.width + 1;
+      static_cast<double>(attention::parameter_count(shape)) + 2 * shape.width + 1;
 
-  // Doubles of drawn episodes (arrivals, availability, importance), and of a rollout with its
-  // features in float; a gradient per 64 environment-slots.
-  const double drawn = 3 * 8 * slots * nodes;
+  // Doubles of drawn episodes (arrivals, availability, importance, keep, health), and of a rollout
+  // with its features in float; a gradient per 64 environment-slots.
+  const double drawn = 5 * 8 * slots * nodes;
   const double evaluation = drawn * static_cast<double>(std::max(e.episodes, e.tuning_episodes));
   const double rollout = envs * slots * (nodes * (4 * features + 8) + 24) + drawn * t.episodes +
                          4 * parameters * envs * slots / 64;
@@ -38,7 +38,7 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const double recorded =
       static_cast<double>(std::min<std::int64_t>(s.output.trajectories, e.episodes));
   const double per_policy =
-      48.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (7 * nodes + 4);
+      64.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (9 * nodes + 7);
   double disk = static_cast<double>(policies) * per_policy + recorded * drawn + 4e5;
   if (train) disk += 4 * parameters + 64.0 * t.updates + 250.0 * t.updates;
 

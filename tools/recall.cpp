@@ -41,7 +41,8 @@ std::string attribute(const results::RunFile& run, const std::string& name) {
   return "";
 }
 
-agents::Network network_of(const results::RunFile& run, const std::string& path) {
+agents::Network network_of(const results::RunFile& run, const std::string& path,
+                           const sim::Params& p) {
   if (run.group("policy") == nullptr) {
     throw InputError(path + ": there is no learned policy in it (no group /policy)");
   }
@@ -65,12 +66,23 @@ agents::Network network_of(const results::RunFile& run, const std::string& path)
   n.theta = values<float>(g, "theta");
   const Texts known = agents::baseline_names();
   if (std::find(known.begin(), known.end(), n.base.name) == known.end() ||
-      agents::baseline_knobs(n.base.name).size() != n.base.knobs.size()) {
+      agents::baseline_knobs(n.base.name, p).size() != n.base.knobs.size()) {
     throw InputError(path + ": /policy/base is \"" + n.base.name + "\" with " +
                      std::to_string(n.base.knobs.size()) +
-                     " knobs; this version has no such heuristic");
+                     " knobs; this pool has no such heuristic");
   }
   return n;
+}
+
+agents::Bound bound_of(const results::RunFile& run, const std::string& path) {
+  const GroupData& eval = group_of(run, "eval", path);
+  agents::Bound b;
+  b.reason = values<std::string>(eval, "bound_reason").at(0);
+  if (!b.reason.empty()) return b;
+  b.lower = values<double>(eval, "bound_lower");
+  b.upper = values<double>(eval, "bound_upper");
+  b.steps = values<std::int64_t>(eval, "bound_steps");
+  return b;
 }
 
 Summary summary_of(const results::RunFile& run, const scenarios::Settings& s) {
@@ -85,7 +97,8 @@ Summary summary_of(const results::RunFile& run, const scenarios::Settings& s) {
                    row(values<double>(eval, "cost"), names.size(), i),
                    row(values<double>(eval, "score"), names.size(), i)});
   }
-  return summarise(all, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed));
+  return summarise(all, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed),
+                   bound_of(run, s.name));
 }
 
 Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,

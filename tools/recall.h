@@ -10,8 +10,13 @@
 
 namespace cra::tools {
 
-/// The learned policy of a result. \throws InputError  when there is none, or a size is wrong
-agents::Network network_of(const results::RunFile& run, const std::string& path);
+/// The learned policy of a result, for a pool. \throws InputError  when there is none, or its base
+/// is not a heuristic of that pool
+agents::Network network_of(const results::RunFile& run, const std::string& path,
+                           const sim::Params& p);
+
+/// The clairvoyant bound of the episodes in /eval, or why there is none.
+agents::Bound bound_of(const results::RunFile& run, const std::string& path);
 
 /// The comparison, computed again from the episodes in /eval.
 Summary summary_of(const results::RunFile& run, const scenarios::Settings& s);

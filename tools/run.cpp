@@ -260,12 +260,13 @@ int run(const Arguments& a) {
     }
     const sim::Exogenous x = evaluation_episodes(s);
     meet(all, s, x, progress);
+    const agents::Bound bound = bound_episodes(a, s, progress);
+    check_against(bound, all);
     progress.clear();
-    const Summary summary = compare(all, s);
+    const Summary summary = compare(all, s, bound);
     const results::RunFile file =
-        assemble(scenario, about, all, tunings, x, &trainer.state(), summary);
+        assemble(scenario, about, all, tunings, x, &trainer.state(), bound, summary);
     write_result(file, out, s.output.compression);
-    if (a.verbose) tell("cra: bound: none in this version\n");
     const Headline headline = headline_of(file, s, out.result);
     print(a.json ? json_text(summary, headline) : table_text(summary, headline));
     return 0;

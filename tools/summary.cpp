@@ -16,6 +16,7 @@ using Json = nlohmann::ordered_json;
 int decimals_for(const Summary& s) {
   double largest = 0;
   for (const Row& r : s.rows) largest = std::max(largest, std::abs(r.cost.mean));
+  if (s.bound) largest = std::max(largest, s.bound->upper);
   if (!(largest > 0) || !std::isfinite(largest)) return 4;
   return std::clamp(3 - static_cast<int>(std::floor(std::log10(largest))), 0, 9);
 }
@@ -40,15 +41,52 @@ std::vector<std::size_t> by_cost(const Summary& s) {
 
 Json number_or_null(bool there, double x) { return there ? Json(x) : Json(nullptr); }
 
+/// What no policy can gain any more, as the end of a verdict: ",\nand no policy whatever ...".
+std::string limit_words(const Row& row, const BoundMeans& bound) {
+  if (!(row.cost.mean > 0)) return "";
+  const double left = std::max(0.0, 1 - bound.lower.mean / row.cost.mean);
+  // Rounded up: the sentence is a promise.
+  const int digits = left >= 0.02 ? 0 : left >= 0.002 ? 1 : 2;
+  const double unit = std::pow(10.0, 2 + digits);
+  const bool pays = row.change && row.change->high < 0;
+  return std::string(",\nand no policy whatever can lower it by more than ") +
+         (pays ? "a further " : "") + percent(std::ceil(left * unit - 1e-9) / unit, digits) + " %";
+}
+
+std::vector<std::string> bound_line(const BoundMeans& bound, int digits) {
+  return {kClairvoyant, "bound", short_fixed(bound.lower.mean, digits), "",
+          " certified; feasible " + short_fixed(bound.upper, digits)};
+}
+
+Json policy_json(const Row& r) {
+  const bool paired = r.against_best.has_value(), bound = r.kind == "bound";
+  const results::Paired p = r.against_best.value_or(results::Paired{});
+  return {{"name", r.name},
+          {"kind", r.kind},
+          {"tuned", r.tuned},
+          {"cost", r.cost.mean},
+          {"cost_se", r.cost.se},
+          {"score", number_or_null(!bound, r.score.mean)},
+          {"paired_difference", number_or_null(paired, p.difference)},
+          {"paired_se", number_or_null(paired, p.se)},
+          {"ci_low", number_or_null(paired, p.ci_low)},
+          {"ci_high", number_or_null(paired, p.ci_high)},
+          {"episodes_won", number_or_null(paired, p.won)},
+          {"gap_closed", number_or_null(r.gap_closed.has_value(), r.gap_closed.value_or(0))}};
+}
+
 }  // namespace
 
-Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed) {
+Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed,
+                  const agents::Bound& bound) {
   Summary s;
+  if (!bound.lower.empty())
+    s.bound = BoundMeans{results::mean_of(bound.lower), results::mean_of(bound.upper).mean};
   const Contestant* best = nullptr;
   double best_cost = 0;
   for (const Contestant& c : all) {
     s.episodes = static_cast<std::int64_t>(c.cost.size());
-    Row r{c.name, c.kind, c.tuned, results::mean_of(c.cost), results::mean_of(c.score), {}, {}};
+    Row r{c.name, c.kind, c.tuned, results::mean_of(c.cost), results::mean_of(c.score), {}, {}, {}};
     if (c.kind == "heuristic" && (best == nullptr || r.cost.mean < best_cost)) {
       best = &c;
       best_cost = r.cost.mean;
@@ -60,11 +98,18 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (&all[i] == best) continue;
     s.rows[i].against_best = results::paired(all[i].cost, best->cost, resamples, seed);
+    if (s.bound && best_cost > s.bound->lower.mean) {
+      s.rows[i].gap_closed = (best_cost - s.rows[i].cost.mean) / (best_cost - s.bound->lower.mean);
+    }
     if (all[i].kind == "learned" && best_cost > 0) {
       s.rows[i].change = results::relative_change(all[i].cost, best->cost, resamples, seed);
     }
   }
   return s;
+}
+
+Row bound_row(const BoundMeans& bound) {
+  return {kClairvoyant, "bound", false, bound.lower, {}, {}, {}, {}};
 }
 
 std::string verdict(const Row& row, const Summary& s, const std::string& subject) {
@@ -101,8 +146,13 @@ std::string verdict_text(const Summary& s) {
   for (const Row& r : s.rows) {
     if (!r.against_best || r.kind != "learned") continue;
     if (!text.empty()) text += "\n";
-    text += r.change ? verdict(r, s, learned == 1 ? "Learning" : r.name)
-                     : "No verdict: the best tuned heuristic has no cost that could be lowered.";
+    if (!r.change) {
+      text += "No verdict: the best tuned heuristic has no cost that could be lowered.";
+      continue;
+    }
+    std::string sentence = verdict(r, s, learned == 1 ? "Learning" : r.name);
+    if (s.bound) sentence.insert(sentence.size() - 1, limit_words(r, *s.bound));
+    text += sentence;
   }
   return text;
 }
@@ -120,6 +170,11 @@ std::string table_text(const Summary& s, const Headline& h) {
   std::vector<std::vector<std::string>> rows{
       {"policy", "kind", "cost", "+- se", " against best heuristic", "episodes"},
       {"", "", "", "", " (95 % interval)", "won"}};
+  if (s.bound) {
+    rows[0].emplace_back("gap");
+    rows[1].emplace_back("closed");
+    rows.push_back(bound_line(*s.bound, digits));
+  }
   for (const std::size_t i : by_cost(s)) {
     const Row& r = s.rows[i];
     std::vector<std::string> line{r.name, r.kind, short_fixed(r.cost.mean, digits),
@@ -129,12 +184,13 @@ std::string table_text(const Summary& s, const Headline& h) {
       line.push_back(std::string(" ") + short_fixed(p.difference, digits, true) + " [" +
                      short_fixed(p.ci_low, digits) + ", " + short_fixed(p.ci_high, digits) + "]");
       line.push_back(fixed(100 * p.won, 0) + " %");
+      if (r.gap_closed) line.push_back(fixed(100 * *r.gap_closed, 0) + " %");
     } else if (r.name == s.best) {
       line.emplace_back(" best tuned heuristic");
     }
     rows.push_back(std::move(line));
   }
-  text += table(rows, "llrrlr");
+  text += table(rows, s.bound ? "llrrlrr" : "llrrlr");
   const std::string words = verdict_text(s);
   if (!words.empty()) text += words + "\n";
   return text + h.result + "\n";
@@ -142,28 +198,18 @@ std::string table_text(const Summary& s, const Headline& h) {
 
 std::string json_text(const Summary& s, const Headline& h) {
   Json policies = Json::array();
-  for (const Row& r : s.rows) {
-    const bool paired = r.against_best.has_value();
-    const results::Paired p = r.against_best.value_or(results::Paired{});
-    policies.push_back({{"name", r.name},
-                        {"kind", r.kind},
-                        {"tuned", r.tuned},
-                        {"cost", r.cost.mean},
-                        {"cost_se", r.cost.se},
-                        {"score", r.score.mean},
-                        {"paired_difference", number_or_null(paired, p.difference)},
-                        {"paired_se", number_or_null(paired, p.se)},
-                        {"ci_low", number_or_null(paired, p.ci_low)},
-                        {"ci_high", number_or_null(paired, p.ci_high)},
-                        {"episodes_won", number_or_null(paired, p.won)},
-                        {"gap_closed", nullptr}});
+  for (const Row& r : s.rows) policies.push_back(policy_json(r));
+  Json bound{{"lower", nullptr}, {"upper", nullptr}, {"certified", nullptr}};
+  if (s.bound) {
+    policies.push_back(policy_json(bound_row(*s.bound)));
+    bound = {{"lower", s.bound->lower.mean}, {"upper", s.bound->upper}, {"certified", true}};
   }
   const Json object{
       {"schema_version", 1},
       {"scenario", h.scenario},
       {"seed", h.seed},
       {"episodes", s.episodes},
-      {"bound", {{"lower", nullptr}, {"upper", nullptr}, {"certified", nullptr}}},
+      {"bound", bound},
       {"policies", policies},
       {"best_heuristic", s.best.empty() ? Json(nullptr) : Json(s.best)},
       {"training", {{"updates", h.updates}, {"env_steps", h.env_steps}, {"seconds", h.seconds}}},

@@ -7,9 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "agents/agents.h"
 #include "results/results.h"
 
 namespace cra::tools {
+
+/// What the clairvoyant bound is called where policies are listed.
+inline constexpr const char* kClairvoyant = "clairvoyant";
 
 /// One policy's results on the test episodes.
 struct Contestant {
@@ -28,17 +32,31 @@ struct Row {
   std::optional<results::Paired> against_best;
   /// Relative change of the cost against the best heuristic; for learned policies.
   std::optional<results::Interval> change;
+  /// Share of the gap between the best heuristic and the bound; where both differ from this row.
+  std::optional<double> gap_closed;
+};
+
+/// Means of the clairvoyant bound over the test episodes.
+struct BoundMeans {
+  results::Mean lower;  ///< certified
+  double upper = 0;     ///< feasible: clairvoyant commands in the bound's own plant
 };
 
 struct Summary {
   std::vector<Row> rows;  ///< in the order of the contestants
   std::string best;       ///< heuristic with the lowest mean cost on the test episodes; may be ""
   std::int64_t episodes = 0;
+  std::optional<BoundMeans> bound;  ///< empty when there is none
 };
 
 /// The reference is the tuned heuristic with the lowest mean cost on the *test* episodes, not on
 /// the tuning episodes: the strongest one in hindsight, so the comparison does not flatter.
-Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed);
+/// \param bound  of the same episodes; without numbers when there is none
+Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed,
+                  const agents::Bound& bound = {});
+
+/// The bound as a row among the policies; it has no score.
+Row bound_row(const BoundMeans& bound);
 
 /// What surrounds a summary when it is printed.
 struct Headline {
@@ -57,7 +75,8 @@ std::string json_text(const Summary& s, const Headline& h);
 /// \param row      has a `change`
 /// \param subject  "Learning" or a policy's name
 std::string verdict(const Row& row, const Summary& s, const std::string& subject);
-/// A sentence for every learned policy that can be compared, one per line; may be empty.
+/// A sentence for every learned policy that can be compared, each on a line of its own, with what
+/// the bound leaves to gain; may be empty.
 std::string verdict_text(const Summary& s);
 
 }  // namespace cra::tools
