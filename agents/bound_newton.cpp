@@ -5,6 +5,8 @@
 //   (H + P' D_s P)^-1 v = H^-1 (v - P' w),   S w = P H^-1 v,   S = D_s^-1 + P H^-1 P'.
 // S is a sum over nodes of d_nk d_nk' B_n, where B_n = pattern H_n^-1 pattern' depends on the
 // shapes of the rows only, so several resources cost no further band solves.
+// Episodes are parallel already, and bits must not depend on the number of threads.
+#define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Cholesky>
 
 #include "agents/bound_program.h"

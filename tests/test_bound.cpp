@@ -5,46 +5,17 @@
 #include <random>
 
 #include "agents/bound.h"
+#include "clairvoyant_problems.h"
 
 using namespace cra;
 using namespace cra::agents;
+using namespace cra::testing;
 
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 // Six given digits are good to half a unit of the last one; the method is asked for 1e-6 relative.
 const Tolerance kFine{1e-6, 1e-8, 80};
-
-ClairvoyantProblem empty_problem(int slots, int nodes, double budget) {
-  ClairvoyantProblem p;
-  p.slots = slots;
-  p.nodes = nodes;
-  p.node.resize(static_cast<std::size_t>(nodes));
-  p.need.assign(p.node.size(), 1);
-  p.budget = {budget};
-  for (auto* ones : {&p.availability, &p.importance, &p.retention}) ones->assign(p.at(slots, 0), 1);
-  p.arrivals.assign(p.at(slots, 0), 0);
-  return p;
-}
-
-/// Instance t13 and t17-t19 of the model: four queues, ten slots.
-ClairvoyantProblem waves(const ErrorCurve& error) {
-  ClairvoyantProblem p = empty_problem(10, 4, 4);
-  const double importance[] = {1, 2, 1, 3};
-  for (int t = 0; t < 10; ++t)
-    for (int n = 0; n < 4; ++n) {
-      p.arrivals[p.at(t, n)] = std::max(0.0, 0.9 + 0.8 * std::sin(1.7 * t + 2.1 * n));
-      p.importance[p.at(t, n)] = importance[n];
-    }
-  for (ClairvoyantNode& node : p.node) {
-    node.capacity = 10;
-    node.lag = 0.3;
-    node.abandonment = 0.05;
-    node.rate = 1;
-    node.error = error;
-  }
-  return p;
-}
 
 void check_value(const ClairvoyantProblem& p, double value, double digits = 1e-6) {
   const Clairvoyant found = interior_point(p, kFine);
@@ -56,73 +27,6 @@ void check_value(const ClairvoyantProblem& p, double value, double digits = 1e-6
 
 Commands constant_commands(const ClairvoyantProblem& p, double rate) {
   return {std::vector<double>(p.at(p.slots, 0), rate), {}};
-}
-
-/// Draws for the random instances; fixed bits on every standard library, unlike distributions.
-struct Dice {
-  std::mt19937_64 bits;
-  double uniform(double lo, double hi) {
-    return lo + (hi - lo) * static_cast<double>(bits() >> 11) * 0x1p-53;
-  }
-  bool chance(double p) { return uniform(0, 1) < p; }
-  int below(int n) { return static_cast<int>(bits() % static_cast<std::uint64_t>(n)); }
-};
-
-ErrorCurve random_curve(Dice& d) {
-  switch (d.below(4)) {
-    case 0:
-      return BacklogCurve{d.uniform(0.3, 4)};
-    case 1:
-      return LinearCurve{d.uniform(0.1, 2)};
-    case 2:
-      return PowerCurve{d.uniform(0.2, 1), d.uniform(0.3, 2), d.uniform(0, 0.3), d.uniform(0.5, 8)};
-    default:
-      return ExponentialCurve{d.uniform(0.2, 1), d.uniform(0, 0.3), d.uniform(0.5, 8)};
-  }
-}
-
-/// Small instances in which every mechanism appears: both kinds of node, one to three resources,
-/// nodes down, releases, a reserve, switching.
-ClairvoyantProblem random_problem(Dice& d) {
-  ClairvoyantProblem p = empty_problem(1 + d.below(10), 1 + d.below(4), 1);
-  p.resources = 1 + d.below(3);
-  const bool reserve = p.resources == 1 && d.chance(0.4), failures = d.chance(0.4);
-  if (reserve) p.reserve = d.uniform(0.3, 1);
-  if (d.chance(0.4)) p.switching = d.uniform(0.01, 0.3);
-  const double lag = d.chance(0.2) ? 1 : d.uniform(0.1, 1);
-  p.need.clear();
-  p.budget.assign(static_cast<std::size_t>(p.resources), 0);
-  std::vector<double> placed(p.budget.size());
-  for (ClairvoyantNode& node : p.node) {
-    node.capacity = d.uniform(0.8, 4);
-    node.lag = reserve || d.chance(0.7) ? lag : d.uniform(0.1, 1);
-    node.abandonment = d.chance(0.3) ? 0 : d.uniform(0, 0.2);
-    node.forgetting = d.uniform(0, 0.2);
-    node.rate = d.chance(0.3) ? 0 : d.uniform(0, 1) * node.capacity;
-    node.backlog = d.chance(0.5) ? 0 : d.uniform(0, 3);
-    node.effort = d.chance(0.5) ? 0 : d.uniform(0, 6);
-    node.error = random_curve(d);
-    if (d.chance(0.2)) node.price = d.uniform(0, 0.2);
-    if (d.chance(0.2)) node.crowding = d.uniform(0, 0.1);
-    for (std::size_t k = 0; k < p.budget.size(); ++k) {
-      const double need = d.chance(0.15) && p.budget.size() > 1 ? 0 : d.uniform(0.3, 1.5);
-      p.need.push_back(need);
-      p.budget[k] += d.uniform(0.3, 0.7) * node.capacity * need;
-      placed[k] += node.rate * need;
-    }
-  }
-  for (double& budget : p.budget) budget = std::max(budget, 0.5);
-  if (reserve && placed[0] > p.budget[0])
-    for (ClairvoyantNode& node : p.node) node.rate *= 0.99 * p.budget[0] / placed[0];
-  for (int t = 0; t < p.slots; ++t)
-    for (int n = 0; n < p.nodes; ++n) {
-      const std::size_t i = p.at(t, n);
-      p.arrivals[i] = d.chance(0.2) ? 0 : d.uniform(0, 2.5);
-      p.importance[i] = d.uniform(0.2, 3);
-      if (failures && d.chance(0.3)) p.availability[i] = d.chance(0.5) ? 0 : d.uniform(0, 1);
-      if (d.chance(0.1)) p.retention[i] = d.uniform(0.3, 1);
-    }
-  return p;
 }
 
 Commands random_commands(const ClairvoyantProblem& p, Dice& d) {

@@ -146,6 +146,12 @@ TEST_CASE("clairvoyant_bound: the same bits for any number of threads and any sp
     CHECK(many.upper == one.upper);
     CHECK(many.steps == one.steps);
   }
+  // One long episode alone: no thread may help inside it.
+  const sim::Params long_ring = busy_ring(2, 160);
+  const sim::Exogenous single = sim::draw(long_ring, 5, EpisodeSet::evaluation, 0, 1);
+  const Bound helped = clairvoyant_bound(long_ring, single);
+  omp_set_num_threads(1);
+  CHECK(clairvoyant_bound(long_ring, single).lower == helped.lower);
   omp_set_num_threads(before);
   const Bound later = clairvoyant_bound(p, sim::draw(p, 5, EpisodeSet::evaluation, 6, 3));
   for (std::size_t i = 0; i < 3; ++i) CHECK(later.lower[i] == one.lower[i + 6]);
