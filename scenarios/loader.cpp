@@ -82,15 +82,18 @@ std::string dotted(const std::string& path) {
 }
 
 // \param names  what a wrong text may have been meant to be
-void add_problems(const std::vector<Problem>& problems, const Node& root, Report& report,
-                  const std::vector<std::string>& names = {}) {
-  for (const Problem& p : problems) {
-    const std::string path = dotted(p.path);
-    const std::string best = did_you_mean(nearest(root, path).text, names);
-    report.add(
-        place_of(root, path),
-        path + " " + p.text + (best.empty() ? "" : "; did you mean " + in_quotes(best) + "?"));
-  }
+void add_problem(const Problem& p, const Node& root, Report& report,
+                 const std::vector<std::string>& names = {}) {
+  const std::string path = dotted(p.path);
+  const std::string found = nearest(root, path).text;
+  const std::string best = did_you_mean(found, names);
+  const bool helps = !best.empty() && best != found;  // a name may be right, but there twice
+  report.add(place_of(root, path),
+             path + " " + p.text + (helps ? "; did you mean " + in_quotes(best) + "?" : ""));
+}
+
+void add_problems(const std::vector<Problem>& problems, const Node& root, Report& report) {
+  for (const Problem& p : problems) add_problem(p, root, report);
 }
 
 void check_name(const Settings& s, const Node& root, Report& report) {
@@ -115,15 +118,15 @@ std::string locate(sim::TracePart& part, const Node& file, const std::string& sc
   return given;
 }
 
-// Needs of the nodes before the whole of the parameters can be resolved: that wants the traces,
-// and a trace wants the needs. Empty when they are wrong; resolve() then says so.
-std::vector<double> needs_of(const Settings& s) {
+// The pool as it will be, before the whole of the parameters can be resolved: that wants the
+// traces, and a trace wants needs and budgets. They stay empty when something is wrong; resolve()
+// says what when it is asked again.
+TraceContext context_of(const Settings& s) {
   sim::Params bare = s.sim;
   bare.workload.parts = {sim::ConstantPart{}};
   static_cast<void>(sim::resolve(bare, static_cast<std::uint64_t>(s.seed)));
-  std::vector<double> need = bare.pool.need.value;
-  if (need.size() != static_cast<std::size_t>(s.sim.pool.nodes)) need.clear();
-  return need;
+  return {s.sim.pool.nodes, s.sim.workload.slot_seconds, std::move(bare.pool.needs),
+          std::move(bare.pool.budgets)};
 }
 
 void read_traces(Settings& s, const std::string& path, const Node& root, Report& report) {
@@ -132,9 +135,7 @@ void read_traces(Settings& s, const std::string& path, const Node& root, Report&
     if (part == nullptr) continue;
     const std::string key = "workload.parts." + std::to_string(i);
     const std::string log = locate(*part, nearest(root, key + ".file"), path);
-    const TraceContext context{s.sim.pool.nodes, s.sim.workload.slot_seconds, needs_of(s),
-                               s.sim.pool.budget};
-    for (const TraceProblem& p : read_trace(log, context, *part)) {
+    for (const TraceProblem& p : read_trace(log, context_of(s), *part)) {
       if (!p.place.empty()) {
         report.add_elsewhere(p.place, p.text);
         continue;
@@ -157,7 +158,11 @@ void check_whole(Settings& s, const std::string& path, const Node& root, Report&
   // how many evaluation windows there are is not known of a trace that could not be read
   std::erase_if(problems,
                 [&](const Problem& p) { return !pool_is_well && p.path == "evaluation.episodes"; });
-  add_problems(problems, root, report, agents::baseline_names());
+  for (const Problem& p : problems) {
+    std::vector<std::string> names = agents::baseline_names();
+    if (p.path == "agent.base") names.emplace_back("best");
+    add_problem(p, root, report, names);
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "scenarios/number.h"
@@ -118,11 +119,15 @@ void average(sim::TracePart& part, std::size_t nodes) {
 
 // Scales work to the asked load. False when there is no work to scale.
 bool scale_to_load(const TraceContext& context, sim::TracePart& part) {
-  double used = 0;
-  for (std::size_t n = 0; n < part.mean.size(); ++n) used += context.need[n] * part.mean[n];
-  if (!(used > 0)) return false;
-  const double budget = context.budget > 0 ? context.budget : context.nodes;
-  const double factor = part.load * budget / used;
+  const std::size_t resources = context.budgets.size();
+  double factor = std::numeric_limits<double>::infinity();
+  for (std::size_t k = 0; k < resources; ++k) {
+    double used = 0;
+    for (std::size_t n = 0; n < part.mean.size(); ++n)
+      used += context.needs[n * resources + k] * part.mean[n];
+    if (used > 0) factor = std::min(factor, part.load * context.budgets[k] / used);
+  }
+  if (!std::isfinite(factor)) return false;
   for (double& w : part.work) w *= factor;
   for (double& m : part.mean) m *= factor;
   return true;
@@ -172,7 +177,7 @@ std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext
     }
   }
   average(part, nodes);
-  if (part.load > 0 && !context.need.empty() && !scale_to_load(context, part)) {
+  if (part.load > 0 && !context.needs.empty() && !scale_to_load(context, part)) {
     return {{"", "load", "cannot be reached: the training part of the log holds no work"}};
   }
   return {};

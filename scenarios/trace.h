@@ -13,8 +13,8 @@ namespace cra::scenarios {
 struct TraceContext {
   int nodes = 0;
   double slot_seconds = 1;
-  std::vector<double> need;  ///< [N]; empty when unknown, then `load` is not applied
-  double budget = 0;         ///< 0 stands for N
+  std::vector<double> needs;    ///< [N, K]; empty when unknown, then `load` is not applied
+  std::vector<double> budgets;  ///< [K]
 };
 
 /// Reads the log at `path` and fills work, train_slots, mean, edges and requests.
@@ -26,7 +26,8 @@ struct TraceContext {
 /// <= edge falls into the lower bucket. Node = row-major index over `buckets`. A lump is
 /// all in the slot of its request; a stream adds rate * slot_seconds units in that slot and each
 /// after it, the remainder in the last, and nothing beyond S. With load > 0 work is scaled so that
-/// the mean of sum_n need_n work_n over the training slots is load * budget.
+/// the mean of sum_n needs_nk work_n over the training slots is load * budgets_k for the resource k
+/// that is short first, and less for the others.
 /// \returns what is wrong (at most 20 faults of the file's lines); empty: the part is filled
 std::vector<TraceProblem> read_trace(const std::string& path, const TraceContext& context,
                                      sim::TracePart& part);
