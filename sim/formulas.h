@@ -18,6 +18,11 @@ template <class T>
 CRA_HD T backlog_phi_slope(T z) {
   return T(1) - T(1) / ((T(1) + z) * (T(1) + z));
 }
+/// phi''(z) = 2 / (1 + z)^3.
+template <class T>
+CRA_HD T backlog_phi_curvature(T z) {
+  return T(2) / ((T(1) + z) * (T(1) + z) * (T(1) + z));
+}
 /// Movement cost of one node, smooth at 0: sqrt(dm^2 + d^2) - d.
 template <class T>
 CRA_HD T movement(T dm, T d) {
@@ -84,6 +89,19 @@ template <class T>
 CRA_HD T exponential_slope(T x, T gain, T scale) {
   using std::exp;
   return -gain / scale * exp(-x / scale);
+}
+
+/// Second derivatives of the two errors by progress.
+template <class T>
+CRA_HD T power_law_curvature(T x, T gain, T exponent, T scale) {
+  using std::pow;
+  return gain * exponent * (exponent + T(1)) / (scale * scale) *
+         pow(T(1) + x / scale, -exponent - T(2));
+}
+template <class T>
+CRA_HD T exponential_curvature(T x, T gain, T scale) {
+  using std::exp;
+  return gain / (scale * scale) * exp(-x / scale);
 }
 
 /// Rates of weights: s_n = min(cap_n, theta w_n) with the largest theta for which sum_n need_nk s_n

@@ -7,6 +7,9 @@
 namespace cra::sim {
 namespace {
 
+/// Keeps the slope of the root finite at an empty queue.
+constexpr double kRootOffset = 0.01;  // [wu]
+
 bool has_failures(const Params& p) {
   return !std::holds_alternative<NoFailures>(p.workload.failures);
 }
@@ -72,7 +75,7 @@ void observe(const Params& p, const Batch& b, View<float> features) {
       float* f = features.row(e * b.nodes + n);
       const auto put = [&f](double x) { *f++ = static_cast<float>(x); };
       put(z);
-      put(std::sqrt(b.backlog[i]));
+      put(std::sqrt(b.backlog[i] + kRootOffset));
       put(b.rate[i] / fair);
       put(p.pool.capacity[n] / fair);
       put(b.arrivals_fast[i] / fair);
@@ -111,6 +114,34 @@ void observe(const Params& p, const Batch& b, View<float> features) {
       }
       if (const int k = p.pool.resource_count(); k > 1)
         for (int r = 0; r < k; ++r) put(p.pool.needs[static_cast<std::size_t>(n * k + r)]);
+    }
+  }
+}
+
+void observe_backward(const Params& p, const Batch& b, View<const double> d_features, Adjoint& a) {
+  const int count = feature_count(p);
+  CRA_CHECK(d_features.rows == b.envs * b.nodes && d_features.cols == count,
+            "observe_backward: the gradient has the wrong shape");
+  const double fair = p.pool.budget / b.nodes;
+  const auto& scale = std::get<BacklogError>(p.errors).scale;
+  const int progress = count - (p.pool.has_progress() ? 4 : 0) -
+                       (p.pool.resource_count() > 1 ? p.pool.resource_count() : 0);
+  for (std::int64_t e = 0; e < b.envs; ++e) {
+    double mean_backlog = 0;
+    for (int n = 0; n < b.nodes; ++n) mean_backlog += d_features.row(e * b.nodes + n)[11] / b.nodes;
+    for (int n = 0; n < b.nodes; ++n) {
+      const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
+      const double* d = d_features.row(e * b.nodes + n);  // in the order of feature_names()
+      a.backlog[i] +=
+          d[0] / scale[n] + d[1] * 0.5 / std::sqrt(b.backlog[i] + kRootOffset) + mean_backlog;
+      a.rate[i] += d[2] / fair;
+      a.error[i] += d[9];
+      a.margin[i] += d[10];
+      if (p.pool.has_progress()) {
+        a.progress[i] += d[progress + 1] /
+                         std::visit([&](const auto& k) { return k.scale[n]; }, p.progress.error);
+        a.margin_ahead[i] += d[progress + 3];
+      }
     }
   }
 }

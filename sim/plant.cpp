@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "sim/gains.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
@@ -31,38 +32,6 @@ void check_step(const Params& p, const Exogenous& x, const Batch& b, View<const 
   }
 }
 
-/// Error of a progress node, and its slope.
-struct ProgressError {
-  const Params& p;
-  double value(int n, double progress) const {
-    if (const auto* power = std::get_if<PowerLawError>(&p.progress.error))
-      return power_law_error(progress, power->floor[n], power->gain[n], power->exponent[n],
-                             power->scale[n]);
-    const auto& k = std::get<ExponentialError>(p.progress.error);
-    return exponential_error(progress, k.floor[n], k.gain[n], k.scale[n]);
-  }
-  double slope(int n, double progress) const {
-    if (const auto* power = std::get_if<PowerLawError>(&p.progress.error))
-      return power_law_slope(progress, power->gain[n], power->exponent[n], power->scale[n]);
-    const auto& k = std::get<ExponentialError>(p.progress.error);
-    return exponential_slope(progress, k.gain[n], k.scale[n]);
-  }
-};
-
-/// What service gains at node n now, per share of the budget it takes of its scarcest resource.
-double gain_per_share(const Params& p, const BacklogError& model, const Batch& b, std::size_t i,
-                      int n) {
-  double share = 0;
-  const int k = p.pool.resource_count();
-  for (int r = 0; r < k; ++r)
-    share = std::max(share, p.pool.needs[static_cast<std::size_t>(n * k + r)] /
-                                p.pool.budgets[static_cast<std::size_t>(r)]);
-  const double slope = p.pool.is_progress(n)
-                           ? -ProgressError{p}.slope(n, b.progress[i])
-                           : backlog_phi_slope(b.backlog[i] / model.scale[n]) / model.scale[n];
-  return slope / share;
-}
-
 /// Importance of the kAhead slots from the coming one on, discounted; none after the end.
 double importance_ahead(const Exogenous& x, std::int64_t episode, int slot, std::size_t n) {
   double sum = 0, weight = 1;
@@ -80,8 +49,7 @@ void see(const Params& p, const Exogenous& x, Batch& b) {
       b.importance[to + n] = x.importance[from + n];
       if (!x.window.empty()) b.window[to + n] = x.window[from + n];
       if (!x.health.empty()) b.health[to + n] += kHealth * (x.health[from + n] - b.health[to + n]);
-      const double gain =
-          gain_per_share(p, std::get<BacklogError>(p.errors), b, to + n, static_cast<int>(n));
+      const double gain = gain_per_share(p, b, to + n, static_cast<int>(n));
       b.margin[to + n] = gain * b.importance[to + n];
       // Only a calendar of windows is known ahead; elsewhere the future is as important as now.
       b.margin_ahead[to + n] =

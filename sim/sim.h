@@ -129,4 +129,35 @@ std::vector<std::string> feature_names(const Params& p);
 /// \param features  [E * N, F] row-major
 void observe(const Params& p, const Batch& b, View<float> features);
 
+// ---- adjoints --------------------------------------------------------------------------
+//
+// The cost of an episode is differentiable almost everywhere in the decisions, and exogenous input
+// does not depend on them, so one reverse sweep gives exact gradients (model section 1.11).
+// Arrivals and their averages, importance, availability and health are exogenous: no gradient flows
+// there.
+
+/// Gradient of a loss by the part of a Batch that decisions move. [E, N] each.
+struct Adjoint {
+  std::vector<double> backlog, progress, rate, error;
+  std::vector<double> margin, margin_ahead;  ///< on their way to backlog and progress, see settle()
+  explicit Adjoint(const Batch& b);          ///< zeros
+};
+
+/// Reverse of step(). At ties (an empty queue, a rate just at the capacity) one side is taken.
+/// \param before       the batch as it was before the slot
+/// \param decisions    [E, A] what step() was given
+/// \param cost_weight  gradient of the loss by each environment's cost of this slot
+/// \param a            on entry by the state after the slot, on return by the state before
+/// \param d_decisions  [E, A] on return the gradient by the decisions
+void step_backward(const Params& p, const Exogenous& x, const Batch& before,
+                   View<const double> decisions, double cost_weight, Adjoint& a,
+                   View<double> d_decisions);
+
+/// Reverse of observe(). \param d_features [E * N, F]; \param a the gradient is added to it
+void observe_backward(const Params& p, const Batch& b, View<const double> d_features, Adjoint& a);
+
+/// Moves the gradients by margin and margin_ahead on to backlog and progress. Call after
+/// observe_backward() and before the step_backward() of the slot before.
+void settle(const Params& p, const Batch& b, Adjoint& a);
+
 }  // namespace cra::sim

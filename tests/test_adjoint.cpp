@@ -1,0 +1,205 @@
+// The reverse sweep of the plant against central differences, away from kinks, for every mechanism.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "pools.h"
+#include "sim/sim.h"
+
+using namespace cra;
+using namespace cra::sim;
+using cra::testing::busy_ring;
+using cra::testing::must_resolve;
+
+namespace {
+
+constexpr int kSlots = 12, kEnvs = 2;
+
+/// loss = sum over slots of the weighted cost and of a random linear function of what is observed
+/// before each slot; so gradients flow through the state and through every feature.
+struct Course {
+  const Params& p;
+  const Exogenous& x;
+
+  double feature_weight(int t, std::size_t k) const {
+    return 0.01 *
+           Draws(31, EpisodeSet::tuning, t, Stream::noise, static_cast<int>(k % 60000), 0).normal();
+  }
+
+  double run(const std::vector<double>& decisions, bool features,
+             std::vector<Batch>* trail = nullptr) const {
+    Batch b = reset(p, x, {0, 1});
+    const int size = decision_size(p), count = feature_count(p);
+    std::vector<float> f(static_cast<std::size_t>(kEnvs * b.nodes * count));
+    double loss = 0;
+    for (int t = 0; t < kSlots; ++t) {
+      if (features) {
+        observe(p, b, {f.data(), kEnvs * b.nodes, count});
+        for (std::size_t k = 0; k < f.size(); ++k)
+          loss += feature_weight(t, k) * static_cast<double>(f[k]);
+      }
+      if (trail != nullptr) trail->push_back(b);
+      step(p, x, b,
+           {decisions.data() + static_cast<std::ptrdiff_t>(t) * kEnvs * size, kEnvs, size});
+      loss += 0.7 * (b.cost[0] + b.cost[1]);
+    }
+    return loss;
+  }
+
+  std::vector<double> gradient(const std::vector<double>& decisions, bool features) const {
+    std::vector<Batch> trail;
+    run(decisions, features, &trail);
+    const int size = decision_size(p), count = feature_count(p), nodes = p.pool.nodes;
+    Adjoint a(trail[0]);
+    std::vector<double> g(decisions.size()), d_f(static_cast<std::size_t>(kEnvs * nodes * count));
+    for (int t = kSlots - 1; t >= 0; --t) {
+      const std::ptrdiff_t at = std::ptrdiff_t{t} * kEnvs * size;
+      step_backward(p, x, trail[static_cast<std::size_t>(t)], {decisions.data() + at, kEnvs, size},
+                    0.7, a, {g.data() + at, kEnvs, size});
+      if (features) {
+        for (std::size_t k = 0; k < d_f.size(); ++k) d_f[k] = feature_weight(t, k);
+        observe_backward(p, trail[static_cast<std::size_t>(t)], {d_f.data(), kEnvs * nodes, count},
+                         a);
+        settle(p, trail[static_cast<std::size_t>(t)], a);
+      }
+    }
+    return g;
+  }
+};
+
+std::vector<double> random_decisions(const Params& p, int trial) {
+  std::vector<double> d;
+  const int size = decision_size(p);
+  for (int k = 0; k < kSlots * kEnvs * size; ++k) {
+    Draws draws(5, EpisodeSet::training, trial, Stream::exploration, k, 0);
+    d.push_back(k % size == p.pool.nodes ? 0.1 + 0.5 * draws.uniform()
+                                         : std::exp(0.7 * draws.normal()));
+  }
+  return d;
+}
+
+/// Largest difference between the sweep and central differences, relative to the largest gradient.
+/// At a kink between the two points the difference is of the order of the slope's jump; such a
+/// coordinate is recognised by one-sided differences that disagree, and counted instead.
+struct Report {
+  double worst = 0;
+  int kinks = 0, compared = 0;
+};
+Report compare(const Params& p, bool features, double h, int trials = 3) {
+  const Exogenous x = draw(p, 3, EpisodeSet::training, 0, 2);
+  const Course course{p, x};
+  Report r;
+  for (int trial = 0; trial < trials; ++trial) {
+    std::vector<double> d = random_decisions(p, trial);
+    const std::vector<double> g = course.gradient(d, features);
+    const double middle = course.run(d, features);
+    double largest = 0;
+    for (const double v : g) largest = std::max(largest, std::fabs(v));
+    for (std::size_t i = 0; i < d.size(); ++i) {
+      const double at = d[i];
+      d[i] = at + h;
+      const double up = course.run(d, features);
+      d[i] = at - h;
+      const double down = course.run(d, features);
+      d[i] = at;
+      if (std::fabs((up - middle) - (middle - down)) > (features ? 0.03 : 1e-3) * h * largest) {
+        ++r.kinks;
+        continue;
+      }
+      ++r.compared;
+      r.worst = std::max(r.worst, std::fabs((up - down) / (2 * h) - g[i]) / largest);
+    }
+    CHECK(largest > 1e-3);
+  }
+  return r;
+}
+
+/// Costs alone are doubles throughout: step 1e-6, error of rounding about 1e-16 * loss / 1e-6 and
+/// of truncation about 1e-12, both far below 1e-6 of the largest gradient.
+void check_costs(const Params& p) {
+  const Report r = compare(p, false, 1e-6);
+  CHECK(r.worst < 1e-6);
+  CHECK(r.kinks < r.compared / 20);
+}
+
+Params with_all_costs(Params p) {
+  p.cost.switching = 0.3;
+  p.cost.worst = 0.4;
+  p.cost.worst_temperature = 0.3;
+  p.cost.use = 0.2;
+  p.cost.concentration = 0.1;
+  must_resolve(p);
+  return p;
+}
+
+Params progress_pool(bool exponential) {
+  Params p;
+  p.pool.nodes = 6;
+  p.pool.groups = {{"jobs", 6, Dynamics::progress}};
+  for (const char* name : {"compute", "storage", "bandwidth"}) {
+    Resource r;
+    r.name = name;
+    r.need.given = NodeValues::Uniform{0.3, 1.2};
+    r.budget = 4;
+    p.pool.resources.push_back(r);
+  }
+  p.workload.slots = kSlots;
+  p.workload.calendar = WindowsCalendar{10, 3, 0.1, 3, 1};
+  p.progress.shift = 0.1;
+  p.progress.start = 3;
+  if (exponential) p.progress.error = ExponentialError{};
+  return with_all_costs(p);
+}
+
+}  // namespace
+
+TEST_CASE("step_backward: queues with lag, caps, uneven needs and every cost term") {
+  check_costs(with_all_costs(busy_ring(5, kSlots)));
+  Params tight = busy_ring(5, kSlots);
+  tight.pool.capacity = 1.2;
+  check_costs(with_all_costs(tight));
+  Params immediate = busy_ring(5, kSlots);
+  immediate.pool.lag = 1;
+  check_costs(with_all_costs(immediate));
+}
+
+TEST_CASE("step_backward: failures") {
+  Params p = busy_ring(6, kSlots);
+  p.workload.failures = WearFailures{0.3, 1, 0.5, {2, 3}, 0.3, 0.6};
+  check_costs(with_all_costs(p));
+}
+
+TEST_CASE("step_backward: the reserve, by both dispatch rules") {
+  for (const Dispatch dispatch : {Dispatch::optimal, Dispatch::priority}) {
+    Params p = busy_ring(5, kSlots);
+    p.pool.reserve = SharedReserve{0.7, dispatch};
+    check_costs(with_all_costs(p));
+    std::get<ConstantPart>(p.workload.parts[0]).rate = 1.5;  // overloaded: the pool is always short
+    check_costs(with_all_costs(p));
+  }
+}
+
+TEST_CASE("step_backward: progress with three resources, both errors, and a mixed pool") {
+  check_costs(progress_pool(false));
+  check_costs(progress_pool(true));
+  Params mixed = busy_ring(6, kSlots);
+  mixed.pool.groups = {{"serving", 3, Dynamics::queue}, {"training", 3, Dynamics::progress}};
+  check_costs(with_all_costs(mixed));
+}
+
+TEST_CASE("observe_backward and settle: gradients through what a policy sees") {
+  // Features are floats: rounding of 2^-24 over a step of 1e-2 is 6e-6 of a feature's size, and
+  // truncation is of the order of 1e-4 of the curvature. A wrong or missing term is of order one.
+  Params ring = with_all_costs(busy_ring(5, kSlots));
+  Params reserve = ring;
+  reserve.pool.reserve = SharedReserve{};
+  must_resolve(reserve);
+  for (const Params& p : {ring, reserve, progress_pool(false), progress_pool(true)}) {
+    const Report r = compare(p, true, 1e-2, 1);
+    CHECK(r.worst < 2e-3);
+    CHECK(r.compared > r.kinks);
+  }
+}
