@@ -48,6 +48,7 @@ THIRD_PARTY = {
     "nlohmann": (r"nlohmann/.*", {"scenarios", "tools", "tests"}),
     "spdlog": (r"(spdlog|fmt)/.*", {"tools"}),
     "doctest": (r"doctest/.*", {"tests"}),
+    "Clp": (r"Clp_C_Interface\.h", {"tests"}),
 }
 # CMake targets of third parties, as they appear in target_link_libraries.
 TARGETS = {
