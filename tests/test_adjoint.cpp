@@ -105,7 +105,7 @@ Report compare(const Params& p, bool features, double h, int trials = 3) {
       d[i] = at - h;
       const double down = course.run(d, features);
       d[i] = at;
-      if (std::fabs((up - middle) - (middle - down)) > (features ? 0.03 : 1e-3) * h * largest) {
+      if (std::fabs((up - middle) - (middle - down)) > (features ? 5e-3 : 1e-3) * h * largest) {
         ++r.kinks;
         continue;
       }
@@ -191,15 +191,16 @@ TEST_CASE("step_backward: progress with three resources, both errors, and a mixe
 }
 
 TEST_CASE("observe_backward and settle: gradients through what a policy sees") {
-  // Features are floats: rounding of 2^-24 over a step of 1e-2 is 6e-6 of a feature's size, and
-  // truncation is of the order of 1e-4 of the curvature. A wrong or missing term is of order one.
+  // Features are floats: their rounding, about 3e-9 of the loss, over a step of 2e-3 is 1e-6, some
+  // 2e-4 of the largest gradient. What passes for no kink may err by half the threshold, 2.5e-3. A
+  // wrong or missing term is of order one.
   Params ring = with_all_costs(busy_ring(5, kSlots));
   Params reserve = ring;
   reserve.pool.reserve = SharedReserve{};
   must_resolve(reserve);
   for (const Params& p : {ring, reserve, progress_pool(false), progress_pool(true)}) {
-    const Report r = compare(p, true, 1e-2, 1);
-    CHECK(r.worst < 2e-3);
+    const Report r = compare(p, true, 2e-3, 1);
+    CHECK(r.worst < 2.5e-3);
     CHECK(r.compared > r.kinks);
   }
 }
