@@ -65,11 +65,13 @@ bool is_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), allowed);
 }
 
-// Where to point for a dotted key: at its value, or at the key of the nearest section there is.
+// Where to point for a dotted key: at its value, or at the key of the nearest section there is,
+// unless --set gave a section whose key is in the file.
 Place place_of(const Node& root, const std::string& path) {
   const Node& n = nearest(root, path);
   const bool section = n.kind == Node::Kind::map || n.kind == Node::Kind::sequence;
-  return section && !n.key.empty() ? n.key_place : n.place;
+  const bool at_key = section && !n.key.empty() && n.key_place.source == n.place.source;
+  return at_key ? n.key_place : n.place;
 }
 
 // "workload.parts[0].rate" as --set takes it: "workload.parts.0.rate".

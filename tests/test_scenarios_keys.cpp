@@ -53,8 +53,10 @@ TEST_CASE("keys: one line per key, with type, unit, range, default and meaning")
   const KeyInfo* parts = find(all, "workload.parts");
   REQUIRE(parts != nullptr);
   CHECK(parts->type == "list");
-  CHECK(parts->range == "constant, poisson, cascade, trace");
-  CHECK(parts->default_ == "required");
+  CHECK(parts->range ==
+        "constant, poisson, cascade, bursts, diurnal, regime, drift, heavy_tail, trace");
+  CHECK(parts->default_ == "[]");
+  CHECK(find(all, "pool")->default_ == "required");
   const KeyInfo* noise = find(all, "workload.noise");
   REQUIRE(noise != nullptr);
   CHECK(noise->type == "kind");
@@ -64,6 +66,19 @@ TEST_CASE("keys: one line per key, with type, unit, range, default and meaning")
   CHECK(find(all, "workload.parts[constant].rate")->type == "per-node");
   CHECK(find(all, "pool.geometry")->range == "none, ring, chain");
   CHECK(find(all, "evaluation.baselines")->default_ == "[]");
+  const KeyInfo* dynamics = find(all, "pool.groups[].dynamics");
+  REQUIRE(dynamics != nullptr);
+  CHECK(dynamics->range == "queue, progress");
+  CHECK(dynamics->default_ == "queue");
+  REQUIRE(find(all, "pool.resources[].need") != nullptr);
+  CHECK(find(all, "pool.resources[].need")->type == "per-node");
+  CHECK(find(all, "pool.reserve")->default_ == "none");
+  REQUIRE(find(all, "pool.reserve[shared].dispatch") != nullptr);
+  CHECK(find(all, "workload.calendar")->range == "steady, windows, walk");
+  REQUIRE(find(all, "workload.failures[wear].down") != nullptr);
+  CHECK(find(all, "progress.error")->default_ == "power_law");
+  REQUIRE(find(all, "progress.error[exponential].gain") != nullptr);
+  CHECK(find(all, "progress.error[exponential].gain")->range == "(0, 1]");
 }
 
 TEST_CASE("keys: every key of a resolved scenario is listed, and every default is the real one") {
@@ -83,9 +98,11 @@ TEST_CASE("keys: every key of a resolved scenario is listed, and every default i
     CHECK(listed.count(key) == 1);
     line.clear();
   }
-  // a default that is set changes nothing; budget 0 resolves to N, and name and version are given
+  // a default that is set changes nothing; budget 0 resolves to N, name and version are given, and
+  // a pool of queues needs parts
   for (const KeyInfo& k : all) {
-    if (k.default_.empty() || k.default_ == "required" || k.path.find('[') != std::string::npos) {
+    if (k.default_.empty() || k.default_ == "required" || k.path.find('[') != std::string::npos ||
+        k.path == "workload.parts") {
       continue;
     }
     CAPTURE(k.path);
@@ -129,7 +146,18 @@ TEST_CASE("keys_json_schema: draft 7, closed maps, ranges, kinds") {
     kinds.push_back(k["properties"]["kind"]["const"]);
     CHECK(k["required"][0] == "kind");
   }
-  CHECK(kinds == std::vector<std::string>{"constant", "poisson", "cascade", "trace"});
+  CHECK(kinds == std::vector<std::string>{"constant", "poisson", "cascade", "bursts", "diurnal",
+                                          "regime", "drift", "heavy_tail", "trace"});
+  const auto& resource = pool["properties"]["resources"]["items"];
+  CHECK(resource["required"] == nlohmann::json({"name"}));
+  CHECK(resource["properties"]["need"]["oneOf"].size() == 4);
+  CHECK(pool["properties"]["groups"]["items"]["properties"]["dynamics"]["enum"] ==
+        nlohmann::json({"queue", "progress"}));
+  const auto& error = schema["properties"]["progress"]["properties"]["error"]["oneOf"];
+  REQUIRE(error.size() == 3);
+  CHECK(error[1]["properties"]["kind"]["const"] == "exponential");
+  CHECK(error[1]["required"] == nlohmann::json({"kind"}));
+  CHECK(error[2]["enum"] == nlohmann::json({"power_law", "exponential"}));
   // the default kind need not be named
   const auto& noise = schema["properties"]["workload"]["properties"]["noise"]["oneOf"];
   CHECK_FALSE(noise[0].contains("required"));

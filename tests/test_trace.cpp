@@ -35,7 +35,10 @@ sim::TracePart one_node() {
 }
 
 TraceContext pool_of(int nodes, double slot_seconds = 1) {
-  return {nodes, slot_seconds, std::vector<double>(static_cast<std::size_t>(nodes), 1.0), 0};
+  return {nodes,
+          slot_seconds,
+          std::vector<double>(static_cast<std::size_t>(nodes), 1.0),
+          {static_cast<double>(nodes)}};
 }
 
 /// Reads a log with that text. Problems as "place: text", the folder cut off, or "key: text".
@@ -154,16 +157,24 @@ TEST_CASE("load: needs times work of the training part is that share of the budg
   sim::TracePart part = one_node();
   part.buckets = {{"size", 2}};
   part.load = 0.5;
-  TraceContext context{2, 1, {1, 3}, 8};
+  TraceContext context{2, 1, {1, 3}, {8}};
   part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
   // training mean (0.5, 1.5), needs (1, 3): 5 ru a slot; wanted 0.5 * 8 = 4: factor 0.8
   CHECK(part.mean[0] == doctest::Approx(0.4).epsilon(1e-15));
   CHECK(part.mean[1] == doctest::Approx(1.2).epsilon(1e-15));
   CHECK(part.work[5] == doctest::Approx(4).epsilon(1e-15));
-  context.budget = 0;  // stands for N = 2: factor 0.2
+  context.budgets = {2};  // factor 0.2
   part.load = 0.5;
   part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
   CHECK(part.mean[1] == doctest::Approx(0.3).epsilon(1e-15));
+  // of two resources the one that is short first: 5 of 10 and 2 of 2 without scaling, factor 0.5
+  context = {2, 1, {1, 1, 3, 1}, {10, 2}};
+  part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
+  CHECK(part.mean[1] == doctest::Approx(0.75).epsilon(1e-15));
+  // a resource that nobody needs is never short
+  context = {2, 1, {1, 0, 3, 0}, {8, 1}};
+  part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
+  CHECK(part.mean[1] == doctest::Approx(1.2).epsilon(1e-15));
 }
 
 TEST_CASE("train_fraction: a share in decimals gives the whole number it means") {
