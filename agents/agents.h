@@ -243,8 +243,10 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
 /// What an allocator that knew each episode in advance could reach. No policy costs less than
 /// `lower` in its episode: that is certified by multipliers, however well they were found.
 struct Bound {
-  std::vector<double> lower;        ///< [I] certified lower bound [cost per slot]
-  std::vector<double> upper;        ///< [I] cost of the clairvoyant commands found, same plant
+  std::vector<double> lower;  ///< [I] certified lower bound [cost per slot]
+  /// [I] cost of the clairvoyant commands found, in the plant of the clairvoyant problem. That is
+  /// the simulator's, but for a reserve: there it is sent freely, which no dispatch rule may reach.
+  std::vector<double> upper;
   std::vector<std::int64_t> steps;  ///< [I] Newton steps taken
   std::string reason;               ///< not empty: there is no bound, and this is why
 };
