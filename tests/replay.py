@@ -8,41 +8,109 @@ import h5py
 import numpy as np
 
 
-def waterfill(w, cap, need, budget):
-    """By sorting: nodes reach their caps in the order of cap / w; try each number of capped ones."""
-    w = np.maximum(w, 1e-9 * w.max())
-    order = np.argsort(cap / w)
-    for k in range(len(w)):
-        free = order[k:]
-        theta = (budget - (need * cap)[order[:k]].sum()) / (need * w)[free].sum()
-        if theta * w[order[k]] < cap[order[k]]:
-            return np.minimum(cap, theta * w)
-    return cap.copy()
+def waterfill(w, cap, needs, budgets):
+    """Rates min(cap, theta w), by bisection of theta: what they take of each resource only grows."""
+    w = np.maximum(w / w.max(), 1e-9)
+    fits = lambda theta: (needs.T @ np.minimum(cap, theta * w) <= budgets).all()
+    low, high = 0.0, (cap / w).max()
+    if fits(high):
+        return cap.copy()
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    # The level is now known to rounding, and with it who is capped; the rest follows in one step.
+    free = low * w < cap
+    left = budgets - needs[~free].T @ cap[~free]
+    pull = needs[free].T @ w[free]
+    theta = min((left[k] / pull[k] for k in range(len(pull)) if pull[k] > 0), default=low)
+    return np.where(free, np.minimum(cap, theta * w), cap)
 
 
-with h5py.File(sys.argv[1]) as f:
-    c = {name: x[()] for name, x in f["node"].items()}
-    d = {name: x[()] for name, x in f["trajectory"].items()}
-worst, checked = {}, 0
-for p, i in np.ndindex(d["proportion"].shape[:2]):
-    rate, backlog = c["initial_rate"], 0.0
+def dispatch_optimal(load, most, weight, scale, can):
+    """Least summed weighted error: y = load - u such that weight error'(y) is the same price
+    wherever 0 < u < most; the price by bisection."""
+    if most.sum() <= can:
+        return most
+
+    def at(price):  # error'(y) = (1 - (1 + y / scale)^-2) / scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rest = 1 - price * scale / weight
+            y = np.where(rest > 0, scale * (np.sqrt(1 / rest) - 1), np.inf)
+        return np.clip(load - y, 0, most)
+
+    low, high = 0.0, (weight / scale).max()  # nobody buys at the price `high`
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if at(middle).sum() > can else (low, middle)
+    return at(high)
+
+
+def dispatch_priority(most, weight, can):
+    pull = (weight * most).sum()
+    u = np.minimum(most, weight * most * (min(1, can / pull) if pull > 0 else 1))
+    rest = (most - u).sum()
+    more = min(1, max(0, can - u.sum()) / rest) if rest > 0 else 0
+    return u + more * (most - u)
+
+
+def replay(c, d, p, i):
+    """Yields, slot by slot, all that /trajectory should hold of policy p in episode i."""
+    queue = c["dynamics"] == b"queue"
+    cap, needs, budgets, kind = c["capacity"], c["needs"], c["budgets"], c["progress_error"]
+    n, dispatch = len(cap), c["reserve_dispatch"]
+    rate, backlog, x = c["initial_rate"], np.zeros(n), np.full(n, c["progress_start"])
     for t in range(d["arrivals"].shape[1]):
-        W, before = d["importance"][i, t], rate
-        grant = waterfill(d["proportion"][p, i, t], c["capacity"], c["need"], c["budget"])
+        W, before, r = d["importance"][i, t], rate, d["reserve"][p, i, t]
+        grant = waterfill(d["proportion"][p, i, t], cap, needs, (1 - r) * budgets)
         rate = (1 - c["lag"]) * before + c["lag"] * grant
-        load = backlog + d["arrivals"][i, t]
-        served = np.minimum(np.minimum(rate, d["availability"][i, t] * c["capacity"]), load)
-        waiting = load - served
+        up = d["availability"][i, t] * cap
+        load = np.where(queue, backlog + d["arrivals"][i, t], np.inf)
+        served = np.minimum(np.minimum(rate, up), load)
+        dispatched, waiting = np.zeros(n), np.where(queue, load - served, 0)
+        if dispatch != b"none":
+            can = c["reserve_efficiency"] * min(r * budgets[0], max(0, budgets[0] - needs[:, 0] @ rate))
+            most = np.where(queue, np.minimum(waiting, np.maximum(0, up - served)), 0)
+            q = queue  # what progress nodes have in place of a scale is no number
+            dispatched[q] = (dispatch_optimal(waiting[q], most[q], W[q], c["error_scale"][q], can)
+                             if dispatch == b"optimal" else dispatch_priority(most[q], W[q], can))
+        waiting = waiting - dispatched
         backlog, lost = (1 - c["abandonment"]) * waiting, c["abandonment"] * waiting
         z = waiting / c["error_scale"]
-        error = z * z / (1 + z)
-        smooth = c["switching_smoothing"]
+        x = d["keep"][i, t] * (1 - c["forgetting"]) * x + served
+        along = x / c["progress_scale"]
+        fall = (1 + along) ** -c["progress_exponent"] if kind == b"power_law" else np.exp(-along)
+        error = np.where(queue, z * z / (1 + z), c["progress_floor"] + c["progress_gain"] * fall)
+        smooth, h = c["switching_smoothing"], c["worst_temperature"]
         moved = np.sqrt((rate - before) ** 2 + smooth**2) - smooth
-        error_cost, switching_cost = (W * error).mean(), c["switching"] * moved.mean()
-        cost, score = error_cost + switching_cost, (W * (1 - error)).sum() / W.sum()
-        for name in ("grant rate served lost backlog error error_cost switching_cost cost score").split():
-            off = np.abs(d[name][p, i, t] - locals()[name]).max()
-            worst[name] = max(worst.get(name, 0.0), off if np.isfinite(off) else np.inf)
-        checked += 1
-print(f"{checked} slots,", ", ".join(f"{name} {off:.1e}" for name, off in worst.items()))
-sys.exit(0 if checked and max(worst.values()) <= 1e-9 else 1)
+        share = needs * grant[:, None] / budgets
+        now = {
+            "grant": grant, "rate": rate, "served": served, "dispatched": dispatched, "lost": lost,
+            "backlog": backlog, "progress": np.where(queue, np.nan, x), "error": error,
+            "error_cost": (W * error).mean(), "switching_cost": c["switching"] * moved.mean(),
+            "fairness_cost": c["worst"] * h * np.log(np.exp(error / h).mean()),
+            "use_cost": (c["use"] * share.sum(0) + c["concentration"] * n * (share**2).sum(0)).mean(),
+            "score": (W * (1 - error)).sum() / W.sum() if W.sum() > 0 else 1.0,
+        }
+        now["cost"] = sum(now[f"{term}_cost"] for term in ("error", "switching", "fairness", "use"))
+        yield t, now
+
+
+def main(path):
+    with h5py.File(path) as f:
+        c = {name: x[()] for name, x in f["node"].items()}
+        d = {name: x[()] for name, x in f["trajectory"].items()}
+    worst, checked = {}, 0
+    for p, i in np.ndindex(d["proportion"].shape[:2]):
+        for t, now in replay(c, d, p, i):
+            for name, value in now.items():
+                stored = d[name][p, i, t]
+                # Missing must be missing on both sides.
+                off = np.where(np.isnan(stored) & np.isnan(value), 0, np.abs(stored - value)).max()
+                worst[name] = max(worst.get(name, 0.0), off if np.isfinite(off) else np.inf)
+            checked += 1
+    print(f"{checked} slots,", ", ".join(f"{name} {off:.1e}" for name, off in worst.items()))
+    return 0 if checked and max(worst.values()) <= 1e-9 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -2,6 +2,7 @@
 // fixed allocations. Everything the format knows is there; `updates` and `knobs` may be 0.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -23,6 +24,9 @@ struct SampleSize {
   int updates = 5;
   int knobs = 1;
 };
+
+/// "Does not apply".
+inline constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 /// The weights of a policy for one slot, [E, N].
 using Weights = std::vector<double>;
@@ -54,23 +58,33 @@ class Recorder {
     std::vector<double> weights;
     for (std::size_t e = 0; e < envs; ++e)
       weights.insert(weights.end(), proportion.begin(), proportion.end());
-    std::vector<std::vector<double>> mean(6, std::vector<double>(envs));
-    std::vector<std::vector<double>> by_node(7, std::vector<double>(kept * slots * nodes));
-    std::vector<std::vector<double>> by_slot(4, std::vector<double>(kept * slots));
+    std::vector<std::vector<double>> mean(8, std::vector<double>(envs));
+    std::vector<std::vector<double>> by_node(9, std::vector<double>(kept * slots * nodes));
+    std::vector<std::vector<double>> by_slot(7, std::vector<double>(kept * slots));
+    // This pool keeps nothing back and has no progress nodes.
+    const std::vector<double> no_reserve(envs, 0), no_progress(envs * nodes, kNone);
     for (std::size_t t = 0; t < slots; ++t) {
       sim::step(p_, x_, b, {weights.data(), x_.episodes, x_.nodes});
       const std::vector<const std::vector<double>*> node_source{
-          &weights, &b.grant, &b.rate, &b.served, &b.lost, &b.backlog, &b.error};
-      const std::vector<const std::vector<double>*> slot_source{&b.error_cost, &b.switching_cost,
-                                                                &b.cost, &b.score};
+          &weights, &b.grant,   &b.rate,      &b.served, &b.dispatched,
+          &b.lost,  &b.backlog, &no_progress, &b.error};
+      const std::vector<const std::vector<double>*> slot_source{
+          &no_reserve, &b.error_cost, &b.switching_cost, &b.fairness_cost,
+          &b.use_cost, &b.cost,       &b.score};
       for (std::size_t e = 0; e < envs; ++e) {
         double served = 0, lost = 0;
         for (std::size_t n = 0; n < nodes; ++n) {
           served += b.served[e * nodes + n];
           lost += b.lost[e * nodes + n];
         }
-        const std::vector<double> now{b.cost[e],  b.error_cost[e], b.switching_cost[e],
-                                      b.score[e], served,          lost};
+        const std::vector<double> now{b.cost[e],
+                                      b.error_cost[e],
+                                      b.switching_cost[e],
+                                      b.fairness_cost[e],
+                                      b.use_cost[e],
+                                      b.score[e],
+                                      served,
+                                      lost};
         for (std::size_t i = 0; i < now.size(); ++i)
           mean[i][e] += now[i] / static_cast<double>(slots);
         if (e >= kept) continue;
@@ -81,10 +95,18 @@ class Recorder {
           by_slot[i][e * slots + t] = (*slot_source[i])[e];
       }
     }
-    append(eval_, {"cost", "error_cost", "switching_cost", "score", "served", "lost"}, mean);
-    append(trajectory_, {"proportion", "grant", "rate", "served", "lost", "backlog", "error"},
+    append(eval_,
+           {"cost", "error_cost", "switching_cost", "fairness_cost", "use_cost", "score", "served",
+            "lost"},
+           mean);
+    append(trajectory_,
+           {"proportion", "grant", "rate", "served", "dispatched", "lost", "backlog", "progress",
+            "error"},
            by_node);
-    append(trajectory_, {"error_cost", "switching_cost", "cost", "score"}, by_slot);
+    append(
+        trajectory_,
+        {"reserve", "error_cost", "switching_cost", "fairness_cost", "use_cost", "cost", "score"},
+        by_slot);
   }
 
   std::vector<results::Variable> eval_, trajectory_;
@@ -126,20 +148,36 @@ inline results::GroupData sample_provenance() {
 inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& fresh) {
   const auto n = static_cast<std::size_t>(p.pool.nodes);
   const auto one = [](double x) { return std::vector<double>{x}; };
+  const auto text = [](const char* x) { return std::vector<std::string>{x}; };
+  const std::vector<double> none(n, kNone);
   return {
       "node",
-      {{"node", names("n", p.pool.nodes)}},
-      {{"capacity", p.pool.capacity.value},
-       {"need", p.pool.need.value},
+      {{"node", names("n", p.pool.nodes)}, {"resource", text("resource")}},
+      {{"dynamics", std::vector<std::string>(n, "queue")},
+       {"capacity", p.pool.capacity.value},
+       {"needs", p.pool.needs},
        {"error_scale", std::get<sim::BacklogError>(p.errors).scale.value},
        {"base_rate", sim::base_rate(p)},
        {"initial_rate", std::vector<double>(fresh.rate.begin(),
                                             fresh.rate.begin() + static_cast<std::ptrdiff_t>(n))},
-       {"budget", one(p.pool.budget)},
+       {"progress_floor", none},
+       {"progress_gain", none},
+       {"progress_exponent", none},
+       {"progress_scale", none},
+       {"budgets", p.pool.budgets},
        {"lag", one(p.pool.lag)},
        {"abandonment", one(p.workload.abandonment)},
+       {"reserve_efficiency", one(kNone)},
+       {"reserve_dispatch", text("none")},
+       {"progress_error", text("none")},
+       {"progress_start", one(kNone)},
+       {"forgetting", one(kNone)},
        {"switching", one(p.cost.switching)},
        {"switching_smoothing", one(p.cost.switching_smoothing)},
+       {"worst", one(p.cost.worst)},
+       {"worst_temperature", one(p.cost.worst_temperature)},
+       {"use", one(p.cost.use)},
+       {"concentration", one(p.cost.concentration)},
        {"slot_seconds", one(p.workload.slot_seconds)}}};
 }
 
@@ -190,29 +228,46 @@ inline results::GroupData sample_summary(const std::vector<results::Variable>& e
                      static_cast<std::size_t>(episodes));
     return std::span<const double>{};
   };
-  const double nan = std::numeric_limits<double>::quiet_NaN();
   const results::Mean a = results::mean_of(row("cost", 0)), b = results::mean_of(row("cost", 1));
   const results::Paired d = results::paired(row("cost", 0), row("cost", 1), 200, 1);
-  const auto f8 = [](double x, double y) { return std::vector<double>{x, y}; };
+  const results::Mean lower = results::mean_of(row("bound_lower", 0));
+  const auto f8 = [](double x, double y, double z) { return std::vector<double>{x, y, z}; };
   return {"summary",
-          {{"policy", std::vector<std::string>{"skewed", "uniform"}}},
-          {{"kind", std::vector<std::string>{"heuristic", "heuristic"}},
-           {"tuned", std::vector<std::int8_t>{1, 0}},
-           {"cost", f8(a.mean, b.mean)},
-           {"cost_se", f8(a.se, b.se)},
-           {"score",
-            f8(results::mean_of(row("score", 0)).mean, results::mean_of(row("score", 1)).mean)},
-           {"paired_difference", f8(d.difference, nan)},
-           {"paired_se", f8(d.se, nan)},
-           {"ci_low", f8(d.ci_low, nan)},
-           {"ci_high", f8(d.ci_high, nan)},
-           {"episodes_won", f8(d.won, nan)},
-           {"gap_closed", f8(nan, nan)},
+          {{"policy", std::vector<std::string>{"skewed", "uniform", "clairvoyant"}}},
+          {{"kind", std::vector<std::string>{"heuristic", "heuristic", "bound"}},
+           {"tuned", std::vector<std::int8_t>{1, 0, 0}},
+           {"cost", f8(a.mean, b.mean, lower.mean)},
+           {"cost_se", f8(a.se, b.se, lower.se)},
+           {"score", f8(results::mean_of(row("score", 0)).mean,
+                        results::mean_of(row("score", 1)).mean, kNone)},
+           {"paired_difference", f8(d.difference, kNone, kNone)},
+           {"paired_se", f8(d.se, kNone, kNone)},
+           {"ci_low", f8(d.ci_low, kNone, kNone)},
+           {"ci_high", f8(d.ci_high, kNone, kNone)},
+           {"episodes_won", f8(d.won, kNone, kNone)},
+           {"gap_closed", f8((b.mean - a.mean) / (b.mean - lower.mean), kNone, kNone)},
+           {"bound_lower", std::vector<double>{lower.mean}},
+           {"bound_upper", std::vector<double>{results::mean_of(row("bound_upper", 0)).mean}},
+           {"bound_certified", std::vector<std::int8_t>{1}},
            {"best_heuristic", std::vector<std::string>{"uniform"}},
            {"learned", std::vector<std::string>{""}},
            {"verdict", std::vector<std::string>{"not decided with this many episodes"}},
            {"episodes", std::vector<std::int64_t>{episodes}},
            {"env_steps", std::vector<std::int64_t>{0}}}};
+}
+
+/// A bound that lies where one could: below both policies in every episode.
+inline void add_sample_bound(std::vector<results::Variable>& eval, std::int64_t episodes) {
+  const auto& cost = std::get<std::vector<double>>(eval.front().data);  // [2, I]
+  std::vector<double> lower, upper;
+  for (auto i = static_cast<std::size_t>(0); i < static_cast<std::size_t>(episodes); ++i) {
+    upper.push_back(0.5 * std::min(cost[i], cost[i + static_cast<std::size_t>(episodes)]));
+    lower.push_back(0.9 * upper.back());
+  }
+  eval.push_back({"bound_lower", lower});
+  eval.push_back({"bound_upper", upper});
+  eval.push_back({"bound_steps", numbers(episodes, 7)});
+  eval.push_back({"bound_reason", std::vector<std::string>{""}});
 }
 
 inline results::RunFile sample_run(const SampleSize& size = {}) {
@@ -227,6 +282,7 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   }
   recorder.add(skewed);
   recorder.add(uniform);
+  add_sample_bound(recorder.eval_, size.episodes);
   const std::vector<std::string> policies{"skewed", "uniform"};
   const auto head = [&](const std::vector<double>& all) {
     return std::vector<double>(all.begin(),
@@ -252,6 +308,9 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   trajectory.variables.push_back({"arrivals", head(x.arrivals)});
   trajectory.variables.push_back({"availability", head(x.availability)});
   trajectory.variables.push_back({"importance", head(x.importance)});
+  const std::size_t exogenous = head(x.importance).size();
+  trajectory.variables.push_back({"keep", std::vector<double>(exogenous, 1)});
+  trajectory.variables.push_back({"health", std::vector<double>(exogenous, kNone)});
   run.groups.push_back(std::move(trajectory));
   run.groups.push_back(sample_policy(size.knobs));
   run.groups.push_back({"tuning",

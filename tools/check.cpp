@@ -32,7 +32,7 @@ std::string check_file(const std::string& path) {
   if (is_hdf5(path) || named_result(path)) {
     const results::RunFile run = results::read_run(path);
     results::check_run(run, path);
-    const auto& policies = results::values<std::string>(group_of(run, "summary", path), "policy");
+    const auto& policies = results::values<std::string>(group_of(run, "eval", path), "policy");
     return "result, " + std::to_string(policies.size()) + " policies, " +
            std::to_string(
                results::values<std::int64_t>(group_of(run, "summary", path), "episodes").at(0)) +

@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""Every mechanism of the pool, recomputed: short runs of small scenarios, each slot of which must
+follow from the equations of results/FORMAT.md alone.
+
+Usage: test_result_replay.py CRA
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+REPLAY = [sys.executable, str(pathlib.Path(__file__).resolve().parent / "replay.py")]
+
+# One update is enough for a policy whose decisions are no round numbers.
+COMMON = """
+version: 1
+name: small
+attention: {width: 8}
+training: {updates: 1, episodes: 2, replicas: 2, warmup_episodes: 2}
+evaluation: {episodes: 6, tuning_episodes: 2, resamples: 100, baselines: [uniform, demand_backlog]}
+output: {trajectories: 3}
+"""
+
+RESERVE = """
+pool:
+  nodes: 5
+  capacity: [2, 3, 1.5, 4, 2.5]
+  budget: 4
+  reserve: {{kind: shared, efficiency: 0.8, dispatch: {}}}
+workload:
+  slots: 30
+  importance: [2, 1, 0.5, 1, 0]
+  abandonment: 0.05
+  parts:
+    - {{kind: constant, rate: {{uniform: [0.3, 0.8]}}}}
+    - {{kind: bursts, begin: 0.1}}
+errors: {{scale: [2, 1, 3, 2, 1]}}
+cost: {{switching: 0.1}}
+"""
+
+FAILURES = """
+pool:
+  nodes: 6
+  need: {uniform: [0.5, 1.5]}
+  geometry: ring
+workload:
+  slots: 60
+  failures: {kind: wear, wear: 0.1, warning: 2, down: [2, 5], worn_capacity: 0.4}
+  parts:
+    - {kind: constant, rate: 0.6}
+    - {kind: heavy_tail, rate: 0.1}
+"""
+
+THREE_RESOURCES = """
+pool:
+  nodes: 6
+  groups: [{name: train, count: 6, dynamics: progress}]
+  capacity: {uniform: [0.5, 2]}
+  resources:
+    - {name: cores, need: {uniform: [0.5, 2]}, budget: 5}
+    - {name: memory, need: [0, 1, 2, 0, 1, 3], budget: 4}
+    - {name: links, need: {uniform: [0.1, 1]}, budget: 2}
+workload:
+  slots: 40
+  calendar: {kind: windows, period: 12, length: 3, clusters: 2}
+progress:
+  error: {kind: power_law, exponent: 0.7, scale: [2, 4, 8, 2, 4, 8], floor: {uniform: [0, 0.1]}}
+  forgetting: 0.08
+  start: 1.5
+  shift: 0.1
+  keep: 0.4
+cost: {switching: 0.05}
+"""
+
+MIXED = """
+pool:
+  nodes: 5
+  groups:
+    - {name: serve, count: 3}
+    - {name: train, count: 2, dynamics: progress}
+  reserve: {kind: shared}
+workload:
+  slots: 40
+  calendar: {kind: walk}
+  failures: {kind: wear, wear: 0.05}
+  parts:
+    - {kind: constant, rate: {serve: 0.9, train: 0}}
+    - {kind: bursts, begin: 0.05}
+progress:
+  error: {kind: exponential, scale: 3, floor: 0.1, gain: {serve: 0.5, train: 0.9}}
+cost: {switching: 0.02}
+"""
+
+ALL_COSTS = """
+pool: {nodes: 4, lag: 0.4}
+workload:
+  slots: 30
+  parts: [{kind: poisson, rate: [0.2, 0.6, 0.9, 1.3], size: 0.3}]
+cost:
+  switching: 0.2
+  worst: 0.5
+  worst_temperature: 0.05
+  use: 0.3
+  concentration: 0.1
+"""
+
+SCENARIOS = {
+    "reserve, optimal": RESERVE.format("optimal"),
+    "reserve, priority": RESERVE.format("priority"),
+    "failures": FAILURES,
+    "three resources, progress, windows": THREE_RESOURCES,
+    "mixed pool": MIXED,
+    "all costs": ALL_COSTS,
+}
+# What must have happened in a scenario, or it shows nothing of its mechanism.
+BITES = {
+    "reserve, optimal": lambda d, e: d["dispatched"].max() > 0.1,
+    "reserve, priority": lambda d, e: d["dispatched"].max() > 0.1,
+    "failures": lambda d, e: {0.0, 0.4, 1.0} == set(d["availability"].flat),
+    "three resources, progress, windows":
+        lambda d, e: set(d["keep"].flat) == {0.4, 1.0} and d["importance"].std() > 0.1,
+    "mixed pool": lambda d, e: d["dispatched"].max() > 0.1 and d["availability"].min() == 0
+        and (np.isnan(d["progress"]).mean((0, 1, 2)) == [1, 1, 1, 0, 0]).all(),
+    "all costs": lambda d, e: all(e[k].min() > 1e-4 for k in ("fairness_cost", "use_cost")),
+}
+NO_BOUND = {"all costs": "cost.worst joins the errors of all nodes"}
+
+
+class Replays(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.paths, cls.notes = {}, {}
+        for i, (name, text) in enumerate(SCENARIOS.items()):
+            path = pathlib.Path(cls.folder.name, f"{i}.yaml")
+            path.write_text(COMMON + text, encoding="utf-8")
+            cls.paths[name] = f"{cls.folder.name}/{i}.h5"
+            done = subprocess.run([CRA, "run", str(path), "--out", cls.paths[name]], check=False,
+                                  capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+            cls.notes[name] = done.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def each(self):
+        for name, path in self.paths.items():
+            with self.subTest(name):
+                with h5py.File(path) as file:
+                    groups = {g: {k: v[()] for k, v in file[g].items()}
+                              for g in ("node", "trajectory", "eval", "summary")}
+                yield name, path, groups
+
+    def test_every_slot_of_every_policy_follows_from_the_equations(self):
+        for name, path, groups in self.each():
+            done = subprocess.run([*REPLAY, path], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            policies, episodes, slots = groups["trajectory"]["cost"].shape
+            self.assertTrue(done.stdout.startswith(f"{policies * episodes * slots} slots,"))
+            self.assertTrue(BITES[name](groups["trajectory"], groups["eval"]))
+
+    def test_one_number_that_is_off_is_found_in_every_mechanism(self):
+        changed = f"{self.folder.name}/changed.h5"
+        wrong = {
+            "reserve, optimal": ("trajectory", "dispatched"),
+            "reserve, priority": ("trajectory", "reserve"),
+            "failures": ("trajectory", "served"),
+            "three resources, progress, windows": ("trajectory", "keep"),
+            "mixed pool": ("node", "forgetting"),
+            "all costs": ("trajectory", "fairness_cost"),
+        }
+        for name, path, _ in self.each():
+            pathlib.Path(changed).write_bytes(pathlib.Path(path).read_bytes())
+            with h5py.File(changed, "r+") as file:
+                data = file[wrong[name][0]][wrong[name][1]]
+                data[()] = data[()] * (1 - 1e-6)
+            done = subprocess.run([*REPLAY, changed], capture_output=True, check=False)
+            self.assertEqual(done.returncode, 1)
+
+    def test_the_files_are_as_the_format_says(self):
+        for _, path, _ in self.each():
+            done = subprocess.run([CRA, "check", path], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_no_policy_is_below_the_bound_and_gaps_are_closed_by_their_share(self):
+        for name, _, groups in self.each():
+            e, s = groups["eval"], groups["summary"]
+            reason = e["bound_reason"].decode()
+            self.assertEqual(reason, NO_BOUND.get(name, ""))
+            if reason:
+                self.assertIn(f"cra: bound: none: {reason}\n", self.notes[name])
+                self.assertTrue(np.isnan(e["bound_lower"]).all() and np.isnan(e["bound_upper"]).all())
+                self.assertTrue(np.isnan(s["gap_closed"]).all())
+                self.assertNotIn(b"bound", s["kind"])
+                continue
+            self.assertNotIn("bound", self.notes[name])
+            lower, upper = e["bound_lower"], e["bound_upper"]
+            self.assertTrue((lower > 0).all() and (lower <= upper * (1 + 1e-12)).all())
+            self.assertTrue((e["cost"] >= lower * (1 - 1e-6) - 1e-9).all())
+            best = list(s["policy"]).index(s["best_heuristic"])
+            self.assertEqual((s["kind"][-1], s["policy"][-1]), (b"bound", b"clairvoyant"))
+            expected = (s["cost"][best] - s["cost"]) / (s["cost"][best] - lower.mean())
+            expected[[best, -1]] = np.nan
+            np.testing.assert_allclose(s["gap_closed"], expected, rtol=1e-12)
+            np.testing.assert_allclose([s["cost"][-1], s["bound_lower"], s["bound_upper"]],
+                                       [lower.mean(), lower.mean(), upper.mean()], rtol=1e-14)
+            self.assertEqual(s["bound_certified"], 1)
+
+
+if __name__ == "__main__":
+    CRA = sys.argv.pop(1)
+    unittest.main()
