@@ -1,0 +1,61 @@
+"""Every shipped scenario runs to its end, cut short, and `cra check` accepts what it wrote.
+
+usage: test_scenarios_runs.py CRA FOLDER_OF_SCENARIOS [unittest options]
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CRA = str(pathlib.Path(sys.argv[1]).resolve())
+SCENARIOS = sorted(pathlib.Path(sys.argv[2]).resolve().glob("*.yaml"))
+SHORT = [word for key in ("training.updates=2", "training.warmup_episodes=2",
+                          "evaluation.episodes=4", "evaluation.tuning_episodes=2",
+                          "evaluation.baselines=[uniform]") for word in ("--set", key)]
+# Its log is not part of the repository.
+NEEDS_A_LOG = "llm_serving.yaml"
+
+
+class ShippedScenarios(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def call(self, *words):
+        # Waiting threads sleep: on a busy machine spinning ones cost more than the work.
+        return subprocess.run([CRA, *words], cwd=self.folder, timeout=120, capture_output=True,
+                              env={**os.environ, "OMP_WAIT_POLICY": "passive"}, text=True,
+                              check=False)
+
+    def test_there_are_scenarios(self):
+        self.assertIn("quickstart.yaml", [path.name for path in SCENARIOS])
+        self.assertIn(NEEDS_A_LOG, [path.name for path in SCENARIOS])
+
+    def test_each_runs_and_its_result_is_accepted(self):
+        for path in SCENARIOS:
+            if path.name == NEEDS_A_LOG:
+                continue
+            with self.subTest(scenario=path.name):
+                result = os.path.join(self.folder, path.stem + ".h5")
+                run = self.call("run", str(path), *SHORT, "--quiet", "--out", result)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertEqual(run.stdout.split()[0], path.stem + ":", "it is named as its file")
+                check = self.call("check", result)
+                self.assertEqual(check.returncode, 0, check.stderr)
+                self.assertIn(": ok (", check.stdout)
+
+    def test_the_log_that_is_missing_is_named(self):
+        path = next(path for path in SCENARIOS if path.name == NEEDS_A_LOG)
+        run = self.call("run", str(path), *SHORT, "--quiet", "--set",
+                        "workload.parts.0.file=missing.csv")
+        self.assertEqual(run.returncode, 3, run.stderr)
+        self.assertIn("workload.parts.0.file names no file: looked for \"missing.csv\"", run.stderr)
+        self.assertEqual(run.stderr.count("error:"), 1, run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
