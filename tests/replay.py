@@ -15,7 +15,7 @@ def waterfill(w, cap, needs, budgets):
     low, high = 0.0, (cap / w).max()
     if fits(high):
         return cap.copy()
-    for _ in range(200):
+    for _ in range(100):
         middle = (low + high) / 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     # The level is now known to rounding, and with it who is capped; the rest follows in one step.
@@ -39,7 +39,7 @@ def dispatch_optimal(load, most, weight, scale, can):
         return np.clip(load - y, 0, most)
 
     low, high = 0.0, (weight / scale).max()  # nobody buys at the price `high`
-    for _ in range(200):
+    for _ in range(100):
         middle = (low + high) / 2
         low, high = (middle, high) if at(middle).sum() > can else (low, middle)
     return at(high)

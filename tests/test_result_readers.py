@@ -87,8 +87,15 @@ class Readers(unittest.TestCase):
     def test_not_applicable_is_missing(self):
         for engine in ENGINES:
             with xr.open_dataset(self.full, group="summary", engine=engine) as data:
-                self.assertEqual(int(data.gap_closed.count()), 0)
-                self.assertEqual(int(data.paired_difference.count()), 1)
+                for name, there in (("gap_closed", 1), ("paired_difference", 1), ("score", 2),
+                                    ("bound_lower", 1)):
+                    self.assertEqual(int(data[name].count()), there, name)
+            with xr.open_dataset(self.full, group="trajectory", engine=engine) as data:
+                self.assertEqual(int(data.progress.count()), 0)
+                self.assertEqual(int(data.health.count()), 0)
+            with xr.open_dataset(self.full, group="node", engine=engine) as data:
+                self.assertEqual(int(data.reserve_efficiency.count()), 0)
+                self.assertEqual(data.needs.dims, ("node", "resource"))
 
     def test_both_engines_and_h5py_agree(self):
         with h5py.File(self.full) as file:
@@ -102,8 +109,8 @@ class Readers(unittest.TestCase):
     def test_pandas(self):
         with xr.open_dataset(self.full, group="summary") as data:
             frame = data[["cost", "tuned", "kind"]].to_dataframe()
-        self.assertEqual(list(frame.index), ["skewed", "uniform"])
-        self.assertEqual(list(frame.tuned), [True, False])
+        self.assertEqual(list(frame.index), ["skewed", "uniform", "clairvoyant"])
+        self.assertEqual(list(frame.tuned), [True, False, False])
 
     def test_the_seal_is_what_the_format_says(self):
         import hashlib
@@ -113,7 +120,7 @@ class Readers(unittest.TestCase):
     def test_root_attributes(self):
         with h5py.File(self.full) as file:
             self.assertEqual(file.attrs["cra_format"], "cra-run")
-            self.assertEqual(file.attrs["cra_format_version"], "1.0")
+            self.assertEqual(file.attrs["cra_format_version"], "1.1")
             for name in ("Conventions", "title", "history", "date_created", "status"):
                 self.assertIsInstance(file.attrs[name], str)
 
