@@ -287,31 +287,63 @@ class Runs(unittest.TestCase):
         found = json.loads(done.stdout)
         self.assertEqual(list(found), ["schema_version", "scenario", "seed", "episodes", "bound",
                                        "policies", "best_heuristic", "training", "result"])
-        self.assertEqual(found["bound"], {"lower": None, "upper": None, "certified": None})
+        self.assertEqual(list(found["bound"]), ["lower", "upper", "certified"])
+        self.assertIs(found["bound"]["certified"], True)
         self.assertEqual(list(found["training"]), ["updates", "env_steps", "seconds"])
         self.assertEqual((found["scenario"], found["seed"], found["episodes"], found["result"]),
                          ("tiny", 3, 12, "x.h5"))
         self.assertEqual([p["name"] for p in found["policies"]],
-                         ["attention + reinforce", "uniform", "demand", "demand_backlog"])
+                         ["attention + reinforce", "uniform", "demand", "demand_backlog",
+                          "clairvoyant"])
         with h5py.File(self.path("x.h5")) as file:
             summary = file["summary"]
+            self.assertEqual([float(summary[f"bound_{side}"][()]) for side in ("lower", "upper")],
+                             [found["bound"][side] for side in ("lower", "upper")])
             self.assertEqual(summary["best_heuristic"][()].decode(), found["best_heuristic"])
             for i, policy in enumerate(found["policies"]):
                 self.assertEqual(list(policy), [
                     "name", "kind", "tuned", "cost", "cost_se", "score", "paired_difference",
                     "paired_se", "ci_low", "ci_high", "episodes_won", "gap_closed"])
-                self.assertIsNone(policy["gap_closed"])
                 self.assertIsInstance(policy["tuned"], bool)
                 for key in ("cost", "cost_se", "score", "paired_difference", "paired_se", "ci_low",
-                            "ci_high", "episodes_won"):
+                            "ci_high", "episodes_won", "gap_closed"):
                     stored = float(summary[key][i])
                     if policy[key] is None:
                         self.assertTrue(np.isnan(stored))
-                        self.assertEqual(policy["name"], found["best_heuristic"])
+                        self.assertIn(policy["name"], (found["best_heuristic"], "clairvoyant"))
                     else:
                         self.assertEqual(policy[key], stored)
         again = json.loads(self.call("run", TINY, "--out", "x.h5", "--json", "--resume").stdout)
         self.assertEqual(found, again)
+
+    def test_without_a_bound_nothing_is_said_of_one(self):
+        for switch, note in (("evaluation.bound=false", ""),
+                             ("cost.worst=0.1", "cra: bound: none: cost.worst joins the errors of all "
+                                                "nodes\n")):
+            with self.subTest(switch):
+                done = self.call("run", TINY, "--out", "x.h5", "--force", "--set", switch)
+                self.assertEqual(done.stderr, note)
+                for word in ("clairvoyant", "gap", "no policy"):
+                    self.assertNotIn(word, done.stdout)
+                found = self.call("run", TINY, "--out", "x.h5", "--resume", "--json", "--quiet",
+                                  "--set", switch)
+                self.assertEqual(found.stderr, "")
+                found = json.loads(found.stdout)
+                self.assertEqual(found["bound"], {"lower": None, "upper": None, "certified": None})
+                self.assertEqual({p["gap_closed"] for p in found["policies"]}, {None})
+                self.call("check", "x.h5")
+        quiet = self.call("run", TINY, "--out", "x.h5", "--force", "--quiet", "--set", "cost.worst=0.1")
+        self.assertEqual(quiet.stderr, "")
+
+    def test_bounds_do_not_depend_on_how_many_episodes_follow(self):
+        """More than one chunk of episodes, and the first of them as in a run with fewer."""
+        words = ("evaluate", TINY, "--policy", "uniform", "--set")
+        self.call(*words, "evaluation.episodes=37", "--out", "many.h5", "--threads", "2")
+        self.call(*words, "evaluation.episodes=5", "--out", "few.h5", "--threads", "1")
+        with h5py.File(self.path("many.h5")) as many, h5py.File(self.path("few.h5")) as few:
+            for name in ("bound_lower", "bound_upper", "bound_steps"):
+                self.assertEqual(len(many["eval"][name]), 37)
+                np.testing.assert_array_equal(many["eval"][name][:5], few["eval"][name][()])
 
     def test_quiet_says_nothing_and_the_last_line_is_the_result(self):
         done = self.call("run", TINY, "--quiet")

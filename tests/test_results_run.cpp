@@ -115,7 +115,7 @@ TEST_CASE("encode, decode: everything comes back, at any compression") {
           values<double>(*run.group("eval"), "cost"));
     CHECK(values<std::string>(*back.group("provenance"), "version") ==
           values<std::string>(*run.group("provenance"), "version"));
-    CHECK(std::isnan(values<double>(*back.group("summary"), "gap_closed")[0]));
+    CHECK(std::isnan(values<double>(*back.group("summary"), "gap_closed")[1]));
     check_run(back, "x.h5");
   }
 }
@@ -167,7 +167,7 @@ TEST_CASE("encode: what does not fit the schema is refused by name") {
   CHECK(refusal([](Run r) { r.groups.push_back(group_of(r, "eval")); }) ==
         "result: /eval is there twice");
   CHECK(refusal([](Run r) { group_of(r, "eval").variables.pop_back(); }) ==
-        "result: /eval/lost is missing");
+        "result: /eval/bound_reason is missing");
   CHECK(refusal([](Run r) { group_of(r, "eval").axes.pop_back(); }) ==
         "result: /eval/cost needs the axis episode, which is missing");
   CHECK(refusal([](Run r) {
@@ -177,7 +177,7 @@ TEST_CASE("encode: what does not fit the schema is refused by name") {
         "result: /eval/cost has 7 values, expected 8 (policy 2 x episode 4)");
   CHECK(refusal([](Run r) { values_of<double>(r, "node", "lag").push_back(1); }) ==
         "result: /node/lag has 2 values, expected 1 (a scalar)");
-  CHECK(refusal([](Run r) { group_of(r, "node").variables[0].data = std::vector<float>(3); }) ==
+  CHECK(refusal([](Run r) { group_of(r, "node").variables[1].data = std::vector<float>(3); }) ==
         "result: /node/capacity is f4, the format says f8");
   CHECK(refusal([](Run r) { values_of<std::string>(r, "node", "node")[1] = "n0"; }) ==
         "result: /node/node has the label \"n0\" twice");
@@ -225,6 +225,10 @@ TEST_CASE("check_run: numbers that contradict each other are found") {
           values_of<double>(r, "eval", "cost")[1] += 0.5;
           values_of<double>(r, "eval", "error_cost")[1] += 0.5;
           values_of<double>(r, "summary", "cost")[0] += 0.125;
+          // The gap follows: of the mean costs and the bound that the sample has.
+          const auto& mean = values_of<double>(r, "summary", "cost");
+          values_of<double>(r, "summary", "gap_closed")[0] =
+              (mean[1] - mean[0]) / (mean[1] - mean[2]);
         }).starts_with("x.h5: /eval/cost of skewed, episode 1, is "));
   CHECK(complaint([](Run r) {
           values_of<double>(r, "summary", "score")[1] += 1e-6;
@@ -242,6 +246,66 @@ TEST_CASE("check_run: numbers that contradict each other are found") {
   CHECK(complaint([](Run r) {
           values_of<std::int64_t>(r, "policy", "tensor_rows")[0] = 2;
         }).starts_with("x.h5: /policy/tensor_offset[1]"));
+}
+
+TEST_CASE("check_run: every term belongs to the cost") {
+  for (const std::string group : {"eval", "trajectory"})
+    for (const std::string term : {"error_cost", "switching_cost", "fairness_cost", "use_cost"}) {
+      const std::string cost = group + "/cost[0] (row-major) is ";
+      CHECK(complaint([&](RunFile& r) {
+              values_of<double>(r, group, term)[0] += 1e-6;
+            }).starts_with("x.h5: /" + cost));
+    }
+  CHECK(complaint([](RunFile& r) { values_of<double>(r, "trajectory", "reserve")[3] = 1.5; }) ==
+        "x.h5: /trajectory/reserve[3] (row-major) is 1.5, expected a share in [0, 1]");
+  CHECK(complaint([](RunFile& r) { values_of<double>(r, "trajectory", "reserve")[3] = -0.5; }) ==
+        "x.h5: /trajectory/reserve[3] (row-major) is -0.5, expected a share in [0, 1]");
+}
+
+TEST_CASE("check_run: the bound is there everywhere or nowhere, and no policy beats it") {
+  using Run = RunFile&;
+  const auto lower = [](Run r) -> std::vector<double>& {
+    return values_of<double>(r, "eval", "bound_lower");
+  };
+  CHECK(complaint([&](Run r) {
+          lower(r)[1] = std::nan("");
+        }).starts_with("x.h5: /eval/bound_lower[1] (row-major) is nan, while bound_reason is"));
+  CHECK(
+      complaint([&](Run r) { lower(r)[2] += 1e-6; }).starts_with("x.h5: /summary/bound_lower is "));
+  CHECK(complaint([](Run r) {
+          values_of<double>(r, "eval", "bound_upper")[0] += 1e-6;
+        }).starts_with("x.h5: /summary/bound_upper is "));
+  CHECK(complaint([](Run r) {
+          values_of<std::string>(r, "eval", "bound_reason")[0] = "too long";
+        }).starts_with("x.h5: /eval/bound_lower[0] (row-major) is "));
+  CHECK(complaint([](Run r) { values_of<std::int8_t>(r, "summary", "bound_certified")[0] = 0; }) ==
+        "x.h5: /summary/bound_certified does not fit /eval/bound_reason");
+  CHECK(complaint([](Run r) { values_of<std::string>(r, "summary", "kind")[2] = "expert"; }) ==
+        "x.h5: /summary/kind must name one bound");
+  CHECK(complaint([](Run r) {
+          values_of<double>(r, "summary", "cost")[2] += 1e-6;
+        }).starts_with("x.h5: /summary/cost[2] (row-major) is "));
+  CHECK(complaint([](Run r) {
+          values_of<double>(r, "summary", "gap_closed")[0] += 1e-6;
+        }).ends_with(", which does not follow from the costs"));
+  CHECK(complaint([](Run r) {
+          values_of<double>(r, "summary", "gap_closed")[1] = 0;
+        }).ends_with(", which does not follow from the costs"));
+  // Lifts the bound of one episode to just above what the second policy costs there.
+  CHECK(complaint([&](Run r) {
+          const auto& cost = values_of<double>(r, "eval", "cost");
+          const double before = lower(r)[3];
+          lower(r)[3] = std::max(cost[3], cost[7]) * (1 + 1e-5);
+          const double mean = values_of<double>(r, "summary", "bound_lower")[0] +=
+              (lower(r)[3] - before) / 4;
+          values_of<double>(r, "summary", "cost")[2] = mean;
+        }).find(", below the certified bound ") != std::string::npos);
+}
+
+TEST_CASE("least_cost: rounding is allowed for, nothing more") {
+  CHECK(least_cost(0) == doctest::Approx(-1e-9));
+  CHECK(least_cost(2) == doctest::Approx(2 - 2e-6 - 1e-9).epsilon(1e-12));
+  CHECK(least_cost(2) < 2 - 1.9e-6);
 }
 
 TEST_CASE("digest: ignores what other groups hold, sees every number, label and name") {
@@ -284,7 +348,8 @@ TEST_CASE("decode: what is not a result file is refused") {
 TEST_CASE("decode: files that somebody worked on are refused, naming the object") {
   CHECK(after([](hid_t) {}).empty());
   CHECK(after([](hid_t f) { H5Adelete(f, "cra_format"); }) == "attribute cra_format is missing");
-  CHECK(after([](hid_t f) { H5Ldelete(f, "eval/cost", H5P_DEFAULT); }) == "/eval/cost is missing");
+  CHECK(after([](hid_t f) { H5Ldelete(f, "eval/bound_reason", H5P_DEFAULT); }) ==
+        "/eval/bound_reason is missing");
   CHECK(after([](hid_t f) { H5Ldelete(f, "summary", H5P_DEFAULT); }) == "/summary is missing");
   CHECK(after([](hid_t f) {
           H5Lcreate_hard(f, "eval/cost", f, "eval/costs", H5P_DEFAULT, H5P_DEFAULT);

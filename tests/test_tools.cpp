@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "tools/arguments.h"
+#include "tools/contest.h"
 #include "tools/metrics.h"
 #include "tools/outputs.h"
 #include "tools/store.h"
@@ -260,6 +261,74 @@ TEST_CASE("table_text: sorted by cost, one line per policy, path last") {
   CHECK(text.find("best tuned heuristic\n") != std::string::npos);
   CHECK(text.find("\nLearning pays here: ") != std::string::npos);
   CHECK(text.substr(text.size() - 25) == "\nresults/runs/tiny-s3.h5\n");
+}
+
+TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left to gain") {
+  const std::vector<Contestant> all{contestant("net", "learned", 0.5, 0.001),
+                                    contestant("weak", "heuristic", 0.9, 0),
+                                    contestant("strong", "heuristic", 0.6, 0.002)};
+  agents::Bound bound;
+  for (int i = 0; i < 40; ++i) {
+    bound.lower.push_back(i % 2 == 0 ? 0.39 : 0.41);
+    bound.upper.push_back(0.42);
+  }
+  const Summary s = summarise(all, 200, 1, bound);
+  REQUIRE(s.bound.has_value());
+  CHECK(s.bound->lower.mean == doctest::Approx(0.4));
+  CHECK(s.bound->upper == doctest::Approx(0.42));
+  const double net = s.rows[0].cost.mean, weak = s.rows[1].cost.mean, best = s.rows[2].cost.mean;
+  CHECK(s.rows[0].gap_closed.value() == doctest::Approx((best - net) / (best - 0.4)));
+  CHECK(s.rows[1].gap_closed.value() == doctest::Approx((best - weak) / (best - 0.4)));
+  CHECK(s.rows[1].gap_closed.value() < 0);
+  CHECK_FALSE(s.rows[2].gap_closed.has_value());
+
+  const std::string text = table_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5"});
+  CAPTURE(text);
+  CHECK(text.find("episodes     gap\n") != std::string::npos);
+  CHECK(text.find("  clairvoyant  bound      .4000          certified; feasible .4200\n") <
+        text.find("\n  net "));
+  CHECK(text.find("39 %\n") != std::string::npos);
+  // 1 - 0.4 / net, rounded up.
+  CHECK(text.find(" %),\nand no policy whatever can lower it by more than a further 29 %.\n") !=
+        std::string::npos);
+
+  const std::string json = json_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5"});
+  CHECK(json.find("\"certified\": true") != std::string::npos);
+  CHECK(json.find("\"name\": \"clairvoyant\"") != std::string::npos);
+
+  const Summary none = summarise(all, 200, 1);
+  CHECK_FALSE(none.bound.has_value());
+  CHECK_FALSE(none.rows[0].gap_closed.has_value());
+  CHECK(table_text(none, {}).find("clairvoyant") == std::string::npos);
+  CHECK(verdict_text(none).find("no policy") == std::string::npos);
+}
+
+TEST_CASE("a bound that the best heuristic attains leaves no gap to close") {
+  const Contestant best = contestant("strong", "heuristic", 0.6, 0);
+  const agents::Bound bound{best.cost, best.cost, std::vector<std::int64_t>(40, 1), ""};
+  const Summary s = summarise({contestant("net", "learned", 0.7, 0), best}, 200, 1, bound);
+  CHECK_FALSE(s.rows[0].gap_closed.has_value());
+  CHECK(verdict_text(s).find("can lower it by more than 14 %.") != std::string::npos);
+}
+
+TEST_CASE("check_against: a policy below the bound is an error that names it and the episode") {
+  std::vector<Candidate> all(2);
+  all[0].name = "demand";
+  all[0].outcome.cost = {0.5, 0.7};
+  all[1].name = "net";
+  all[1].outcome.cost = {0.4, 0.3};
+  const auto bound = [](double second) {
+    return agents::Bound{{0.25, second}, {0.3, 0.3}, {1, 1}, ""};
+  };
+  CHECK_NOTHROW(check_against(bound(0.3), all));
+  CHECK_NOTHROW(check_against(bound(0.3 * (1 + 5e-7)), all));
+  CHECK_NOTHROW(check_against({{}, {}, {}, "a reason"}, all));
+  CHECK_THROWS_WITH_AS(
+      check_against(bound(0.35), all),
+      "net costs 0.3 in test episode 1, less than the certified bound 0.35, which no policy can: "
+      "this is a fault of the program, please report it; evaluation.bound=false goes on without "
+      "the bound",
+      Error);
 }
 
 // ---- checkpoints -----------------------------------------------------------------------

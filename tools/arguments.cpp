@@ -33,7 +33,7 @@ struct Command {
 
 constexpr std::array<Command, 5> kCommands{{
     {"run", kRun, "SCENARIO.yaml", 1, 1,
-     "train the agent the scenario names, evaluate it beside all heuristics, write the result",
+     "train the agent the scenario names, evaluate it beside all heuristics and the bound",
      "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
      "same\n"
      "frozen test episodes. The reference is the tuned heuristic with the lowest mean cost on the\n"
