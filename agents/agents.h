@@ -53,11 +53,25 @@ void fields(V& v, Reinforce& k) {
   v("entropy", k.entropy, Range{0, 10}, "1", "weight of the entropy bonus");
   v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
 }
-using LearnerKind = std::variant<Reinforce>;  // <- the registration
+/// Analytic policy gradient: the mean cost of whole episodes, differentiated through plant,
+/// features, base and network by one reverse sweep. Exogenous input makes it exact (Che, Dong,
+/// Namkoong 2024). No exploration noise and no replicas; as little variance as the episodes allow.
+struct Pathwise {
+  static constexpr const char* name = "apg";
+  double learning_rate = 4e-3;
+  double clip_norm = 1;
+};
+template <class V>
+void fields(V& v, Pathwise& k) {
+  v("learning_rate", k.learning_rate, above(0, 1), "1", "step of Adam after warm-up");
+  v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
+}
+using LearnerKind = std::variant<Reinforce, Pathwise>;  // <- the registration
 
 struct Agent {
   PolicyKind policy;
   std::string base = "best";
+  double base_floor = 0.02;
   LearnerKind learner;
 };
 template <class V>
@@ -65,6 +79,10 @@ void fields(V& v, Agent& a) {
   v("policy", a.policy, "distribution over allocations");
   v("base", a.base,
     "heuristic the policy starts from: a baseline's name, or `best` for the best tuned one");
+  v("base_floor", a.base_floor, Range{0, 1}, "1",
+    "weights of the base are raised to this share of the largest, so that learning can reach nodes "
+    "the "
+    "heuristic gives nothing; 0 starts exactly at the heuristic");
   v("learner", a.learner, "how the policy improves");
 }
 
@@ -81,7 +99,8 @@ template <class V>
 void fields(V& v, Training& t) {
   v("updates", t.updates, Range{0, 100000000}, "", "gradient steps");
   v("episodes", t.episodes, Range{1, 100000}, "", "different exogenous episodes in an update");
-  v("replicas", t.replicas, Range{2, 1024}, "", "environments that share an exogenous episode");
+  v("replicas", t.replicas, Range{2, 1024}, "",
+    "environments that share an exogenous episode; apg needs none");
   v("warmup_updates", t.warmup_updates, Range{0, 1000000}, "",
     "updates over which the learning rate rises");
   v("schedule", t.schedule, "learning rate after warm-up; `cosine` falls to 5 %");
@@ -131,6 +150,9 @@ class Actor {
   virtual ~Actor() = default;
   /// What to do in the coming slot. \param decisions [E, A] as sim::step takes them
   virtual void act(const sim::Batch& b, View<double> decisions) = 0;
+  /// Reverse of act(): adds to `a` the gradient by the state the batch is in.
+  /// \param d_log_weights  [E, N] gradient of a loss by the logarithm of every weight
+  virtual void pull(const sim::Batch& b, View<const double> d_log_weights, sim::Adjoint& a);
 };
 
 /// Something that allocates. Constant; shared by threads.
@@ -182,6 +204,7 @@ Tuning tune(const std::string& baseline, const sim::Params& p, const sim::Exogen
 struct Network {
   attention::Shape shape;
   Rule base;                          ///< heuristic below the residual
+  double base_floor = 0;              ///< least weight of the base, as a share of its largest
   std::vector<std::string> features;  ///< names of the F features, in order
   std::vector<double> feature_mean;   ///< [F] normalisation, frozen after warm-up
   std::vector<double> feature_scale;  ///< [F] 1 / standard deviation

@@ -26,6 +26,14 @@ struct Seen {
   const sim::Params& pool;
 };
 
+/// Where a heuristic's reverse sends gradients: one environment's rows of an adjoint, [N] each.
+struct Back {
+  double* backlog;
+  double* error;
+  double* margin;
+  double* margin_ahead;
+};
+
 struct UniformRule {
   static constexpr const char* name = "uniform";
   static constexpr const char* doc = "the same share for every node";
@@ -68,6 +76,13 @@ struct DemandBacklogRule {
       w[n] = (knob[0] * s.fast[n] + (1 - knob[0]) * s.slow[n] + knob[1] * s.backlog[n] + knob[2]) *
              std::pow(s.importance[n], knob[3]);
   }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    for (int n = 0; n < s.nodes; ++n) {
+      const double sum =
+          knob[0] * s.fast[n] + (1 - knob[0]) * s.slow[n] + knob[1] * s.backlog[n] + knob[2];
+      a.backlog[n] += d[n] * knob[1] / sum;
+    }
+  }
 };
 
 /// The generalised c-mu rule (Van Mieghem 1995) weighs a queue by the slope of its error; in
@@ -91,6 +106,15 @@ struct SoftGeneralisedCmuRule {
              std::pow(sim::backlog_phi_slope(z) / s.scale[n], knob[4]);
     }
   }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    for (int n = 0; n < s.nodes; ++n) {
+      const double z = (s.backlog[n] + knob[2] * s.fast[n]) / s.scale[n];
+      a.backlog[n] += d[n] * knob[0] / (knob[0] * s.backlog[n] + s.fast[n] + knob[1]);
+      if (z > 1e-9)  // at an empty queue the weight is 0 and has no logarithm
+        a.backlog[n] += d[n] * knob[4] * sim::backlog_phi_curvature(z) /
+                        (sim::backlog_phi_slope(z) * s.scale[n]);
+    }
+  }
 };
 
 /// Attention without learning: softmax of how much work a node faces, times capacity.
@@ -111,6 +135,25 @@ struct DynamicAttentionRule {
     const double scale = mean > 0 ? 1 / (mean * knob[0]) : 0;
     for (int n = 0; n < s.nodes; ++n) w[n] = s.capacity[n] * std::exp((w[n] - top) * scale);
   }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    double mean = 0, spread = 0;
+    std::vector<double> load(static_cast<std::size_t>(s.nodes));
+    for (int n = 0; n < s.nodes; ++n) {
+      load[static_cast<std::size_t>(n)] =
+          s.pool.pool.is_progress(n) ? s.importance[n] * s.error[n] : s.backlog[n] + s.fast[n];
+      mean += load[static_cast<std::size_t>(n)] / s.nodes;
+    }
+    if (!(mean > 0)) return;
+    for (int n = 0; n < s.nodes; ++n) spread += d[n] * load[static_cast<std::size_t>(n)];
+    for (int n = 0; n < s.nodes; ++n) {
+      const double d_load = (d[n] / mean - spread / (mean * mean) / s.nodes) / knob[0];
+      if (s.pool.pool.is_progress(n)) {
+        a.error[n] += d_load * s.importance[n];
+      } else {
+        a.backlog[n] += d_load;
+      }
+    }
+  }
 };
 
 /// Max-weight (Tassiulas, Ephremides 1992) with a softmax in place of the strict order.
@@ -129,6 +172,9 @@ struct SoftMaxWeightRule {
     }
     for (int n = 0; n < s.nodes; ++n) w[n] = std::exp(w[n] - top);
   }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    for (int n = 0; n < s.nodes; ++n) a.backlog[n] += d[n] * knob[0] * s.importance[n];
+  }
 };
 
 /// Serves where service gains most just now. Myopic: under lag or decay it comes late.
@@ -142,6 +188,10 @@ struct MarginRule {
   static void weigh(const Seen& s, const double* knob, double* w) {
     for (int n = 0; n < s.nodes; ++n) w[n] = std::pow(s.margin[n] + knob[0], knob[1]);
   }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    for (int n = 0; n < s.nodes; ++n)
+      if (s.margin[n] + knob[0] > 1e-12) a.margin[n] += d[n] * knob[1] / (s.margin[n] + knob[0]);
+  }
 };
 
 /// The same with the importance of the coming slots where the calendar is known.
@@ -153,6 +203,11 @@ struct MarginAheadRule {
   static void weigh(const Seen& s, const double* knob, double* w) {
     for (int n = 0; n < s.nodes; ++n) w[n] = std::pow(s.margin_ahead[n] + knob[0], knob[1]);
   }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    for (int n = 0; n < s.nodes; ++n)
+      if (s.margin_ahead[n] + knob[0] > 1e-12)
+        a.margin_ahead[n] += d[n] * knob[1] / (s.margin_ahead[n] + knob[0]);
+  }
 };
 
 /// More to the worse.
@@ -163,6 +218,9 @@ struct ErrorRule {
   static void weigh(const Seen& s, const double* knob, double* w) {
     for (int n = 0; n < s.nodes; ++n)
       w[n] = std::pow(s.importance[n] * (s.error[n] + 0.1), knob[0]);
+  }
+  static void pull(const Seen& s, const double* knob, const double* d, Back a) {
+    for (int n = 0; n < s.nodes; ++n) a.error[n] += d[n] * knob[0] / (s.error[n] + 0.1);
   }
 };
 
@@ -176,7 +234,15 @@ struct Entry {
   std::vector<Knob> knobs;
   bool reads_queues;  ///< says nothing about progress nodes
   void (*weigh)(const Seen&, const double*, double*);
+  void (*pull)(const Seen&, const double*, const double*,
+               Back);  ///< nullptr: weights are exogenous
 };
+
+template <class Rule>
+constexpr auto pull_of() -> void (*)(const Seen&, const double*, const double*, Back) {
+  if constexpr (requires { &Rule::pull; }) return &Rule::pull;
+  return nullptr;
+}
 
 template <class Rule>
 constexpr bool reads_queues() {
@@ -189,7 +255,7 @@ const std::vector<Entry>& entries() {
       [](auto... rule) {
         return std::vector<Entry>{{decltype(rule)::name, decltype(rule)::doc,
                                    decltype(rule)::knobs(), reads_queues<decltype(rule)>(),
-                                   &decltype(rule)::weigh}...};
+                                   &decltype(rule)::weigh, pull_of<decltype(rule)>()}...};
       },
       All{});
   return all;
@@ -221,18 +287,38 @@ class BaselineActor : public Actor {
     for (std::int64_t e = 0; e < b.envs; ++e) {
       const std::size_t row = b.at(e);
       double* w = decisions.row(e);
-      entry_.weigh({b.nodes, b.backlog.data() + row, b.arrivals_fast.data() + row,
-                    b.arrivals_slow.data() + row, b.importance.data() + row,
-                    params_.pool.capacity.value.data(), scale_, b.error.data() + row,
-                    b.margin.data() + row, b.margin_ahead.data() + row, params_},
-                   knobs_.data(), w);
+      entry_.weigh(seen(b, row), knobs_.data(), w);
       // No rule sends resource to a node that was down a moment ago.
       for (int n = 0; n < b.nodes; ++n) w[n] *= b.availability[row + static_cast<std::size_t>(n)];
       if (decisions.cols > b.nodes) w[b.nodes] = knobs_.back();
     }
   }
 
+  void pull(const sim::Batch& b, View<const double> d_log_weights, sim::Adjoint& a) override {
+    if (entry_.pull == nullptr) return;
+    for (std::int64_t e = 0; e < b.envs; ++e) {
+      const std::size_t row = b.at(e);
+      entry_.pull(seen(b, row), knobs_.data(), d_log_weights.row(e),
+                  {a.backlog.data() + row, a.error.data() + row, a.margin.data() + row,
+                   a.margin_ahead.data() + row});
+    }
+  }
+
  private:
+  Seen seen(const sim::Batch& b, std::size_t row) const {
+    return {b.nodes,
+            b.backlog.data() + row,
+            b.arrivals_fast.data() + row,
+            b.arrivals_slow.data() + row,
+            b.importance.data() + row,
+            params_.pool.capacity.value.data(),
+            scale_,
+            b.error.data() + row,
+            b.margin.data() + row,
+            b.margin_ahead.data() + row,
+            params_};
+  }
+
   const Entry& entry_;
   const std::vector<double>& knobs_;
   const sim::Params& params_;

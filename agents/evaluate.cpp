@@ -37,9 +37,12 @@ constexpr Link<Trajectory> kTrajectoryPerEnv[] = {
     {&sim::Batch::cost, &Trajectory::cost},
     {&sim::Batch::score, &Trajectory::score}};
 constexpr Link<Trajectory> kTrajectoryPerNode[] = {
-    {&sim::Batch::grant, &Trajectory::grant},   {&sim::Batch::rate, &Trajectory::rate},
-    {&sim::Batch::served, &Trajectory::served}, {&sim::Batch::dispatched, &Trajectory::dispatched},
-    {&sim::Batch::lost, &Trajectory::lost},     {&sim::Batch::backlog, &Trajectory::backlog},
+    {&sim::Batch::grant, &Trajectory::grant},
+    {&sim::Batch::rate, &Trajectory::rate},
+    {&sim::Batch::served, &Trajectory::served},
+    {&sim::Batch::dispatched, &Trajectory::dispatched},
+    {&sim::Batch::lost, &Trajectory::lost},
+    {&sim::Batch::backlog, &Trajectory::backlog},
     {&sim::Batch::progress, &Trajectory::progress},
     {&sim::Batch::error, &Trajectory::error}};
 
@@ -76,6 +79,8 @@ void proportions_of(const double* weights, int nodes, double* proportion) {
 }
 
 }  // namespace
+
+void Actor::pull(const sim::Batch&, View<const double>, sim::Adjoint&) {}
 
 Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenous& x) {
   Outcome out;

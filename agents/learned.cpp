@@ -117,6 +117,7 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
                    {s.embedding.data(), rows, theta_layout_.width});
   const int size = sim::decision_size(params_);
   s.heuristic->act(b, {s.base.data(), b.envs, size});
+  raise_to_floor(network_.base_floor, b.nodes, {s.base.data(), b.envs, size});
   const float* head = network_.theta.data() + theta_layout_.head();
   const float* reserve_head = network_.theta.data() + theta_layout_.reserve_head();
   for (std::int64_t e = 0; e < b.envs; ++e) {
@@ -135,14 +136,21 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
   }
 }
 
+void raise_to_floor(double floor, int nodes, View<double> base) {
+  for (std::int64_t e = 0; e < base.rows; ++e) {
+    double* w = base.row(e);
+    const double least = std::max(floor, kLeastFloor) * *std::max_element(w, w + nodes);
+    for (int n = 0; n < nodes; ++n) w[n] = std::max(w[n], least);
+  }
+}
+
 void decide(View<const double> base, View<const double> residual, int nodes,
             View<double> decisions) {
   for (std::int64_t e = 0; e < base.rows; ++e) {
     const double *from = base.row(e), *r = residual.row(e);
     double* to = decisions.row(e);
-    const double top = *std::max_element(r, r + nodes),
-                 floor = 1e-9 * *std::max_element(from, from + nodes);
-    for (int n = 0; n < nodes; ++n) to[n] = std::max(from[n], floor) * std::exp(r[n] - top);
+    const double top = *std::max_element(r, r + nodes);
+    for (int n = 0; n < nodes; ++n) to[n] = from[n] * std::exp(r[n] - top);
     if (base.cols > nodes) {
       const double share = std::max(from[nodes], r[nodes] == 0 ? 0.0 : kReserveFloor);
       to[nodes] = r[nodes] == 0 ? share : share / (share + (1 - share) * std::exp(-r[nodes]));

@@ -71,6 +71,13 @@ class LearnedNet {
   std::unique_ptr<Policy> base_;
 };
 
+/// What the pool takes for 0, see sim::waterfill.
+inline constexpr double kLeastFloor = 1e-9;
+
+/// Raises weights to a share of the largest of their environment, at least kLeastFloor.
+/// \param base  [E, A]
+void raise_to_floor(double floor, int nodes, View<double> base);
+
 /// Decisions of a base and a residual on its logits: weights base_n exp(r_n - max r), and the
 /// reserve share whose log-odds are those of the base's plus r_N. \param nodes  N; all three have N
 /// columns, or N + 1 with a reserve \param base, residual, decisions  [E, A]; decisions may be one

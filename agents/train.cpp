@@ -7,6 +7,7 @@
 #include "agents/adam.h"
 #include "agents/agents.h"
 #include "agents/learned.h"
+#include "agents/pathwise.h"
 #include "agents/reinforce.h"
 #include "agents/simplex.h"
 
@@ -58,6 +59,18 @@ void require_finite(std::span<const float> x, const char* array, const Network& 
 
 }  // namespace
 
+namespace {
+
+/// What a learner makes of one batch of episodes.
+struct Lesson {
+  std::vector<float> gradient;               ///< [P] of the loss, by theta
+  double learning_rate, clip_norm, epsilon;  ///< of Adam
+  std::int64_t env_steps;
+  double cost, score;  ///< means per slot of the policy that was run
+};
+
+}  // namespace
+
 struct Trainer::Impl {
   Params params;
   const sim::Params& pool;
@@ -72,6 +85,8 @@ struct Trainer::Impl {
 
   void measure_features();
   Rollout roll_out(const sim::Exogenous& x);
+  Lesson study(const Reinforce& learner, const sim::Exogenous& x);
+  Lesson study(const Pathwise& learner, const sim::Exogenous& x);
   void log(const UpdateStats& stats);
 };
 
@@ -81,6 +96,7 @@ Trainer::Trainer(const Params& params, const attention::Params& attention, const
   n.features = sim::feature_names(pool);
   n.shape = attention::shape_of(attention, static_cast<int>(n.features.size()));
   n.base = std::move(base);
+  n.base_floor = params.agent.base_floor;
   n.feature_mean.assign(n.features.size(), 0);
   n.feature_scale.assign(n.features.size(), 1);
   n.theta.assign(static_cast<std::size_t>(ThetaLayout(n.shape).size()), 0);
@@ -226,27 +242,48 @@ Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
   return r;
 }
 
+Lesson Trainer::Impl::study(const Reinforce& learner, const sim::Exogenous& x) {
+  const Rollout r = roll_out(x);
+  const auto steps = static_cast<double>(r.cost.size());
+  return {reinforce_gradient(net, r, group_advantages(r, learner.discount), learner.entropy),
+          learner.learning_rate,
+          learner.clip_norm,
+          1e-5,
+          static_cast<std::int64_t>(r.cost.size()),
+          std::accumulate(r.cost.begin(), r.cost.end(), 0.0) / steps,
+          std::accumulate(r.score.begin(), r.score.end(), 0.0) / steps};
+}
+
+Lesson Trainer::Impl::study(const Pathwise& learner, const sim::Exogenous& x) {
+  PathwiseGradient g = pathwise_gradient(net, pool, x);
+  return {std::move(g.gradient),
+          learner.learning_rate,
+          learner.clip_norm,
+          1e-8,
+          x.episodes * x.slots,
+          g.cost,
+          g.score};
+}
+
 UpdateStats Trainer::update() {
   Impl& it = *impl_;
   CRA_CHECK(it.ready, "update: call start() or resume() first");
   CRA_CHECK(!finished(), "update: training is finished");
   const Training& training = it.params.training;
-  const auto& learner = std::get<Reinforce>(it.params.agent.learner);
   TrainState next = it.state;
 
   const sim::Exogenous x = sim::draw(it.pool, it.seed, EpisodeSet::training,
                                      next.updates * training.episodes, training.episodes);
-  const Rollout rollout = it.roll_out(x);
-  const std::vector<double> advantage = group_advantages(rollout, learner.discount);
-  std::vector<float> gradient = reinforce_gradient(it.net, rollout, advantage, learner.entropy);
-  require_finite(gradient, "gradient", it.net.network(), next.updates);
+  Lesson lesson = std::visit([&](const auto& learner) { return it.study(learner, x); },
+                             it.params.agent.learner);
+  require_finite(lesson.gradient, "gradient", it.net.network(), next.updates);
 
   UpdateStats stats;
-  stats.learning_rate = scheduled_rate(training, learner.learning_rate, next.updates);
-  stats.gradient_norm = norm_of(gradient);
-  clip_to(gradient, stats.gradient_norm, learner.clip_norm);
-  adam_step(next.theta, gradient, next.adam_mean, next.adam_square, next.updates + 1,
-            stats.learning_rate);
+  stats.learning_rate = scheduled_rate(training, lesson.learning_rate, next.updates);
+  stats.gradient_norm = norm_of(lesson.gradient);
+  clip_to(lesson.gradient, stats.gradient_norm, lesson.clip_norm);
+  adam_step(next.theta, lesson.gradient, next.adam_mean, next.adam_square, next.updates + 1,
+            stats.learning_rate, lesson.epsilon);
   float& log_sigma = next.theta[static_cast<std::size_t>(it.net.theta_layout().log_sigma())];
   log_sigma =
       std::clamp(log_sigma, static_cast<float>(kLogSigmaLow), static_cast<float>(kLogSigmaHigh));
@@ -254,14 +291,13 @@ UpdateStats Trainer::update() {
   require_finite(next.adam_mean, "adam_mean", it.net.network(), next.updates);
   require_finite(next.adam_square, "adam_square", it.net.network(), next.updates);
 
-  const auto steps = static_cast<double>(rollout.cost.size());
   stats.update = ++next.updates;
-  stats.env_steps = next.env_steps += static_cast<std::int64_t>(rollout.cost.size());
-  stats.cost = std::accumulate(rollout.cost.begin(), rollout.cost.end(), 0.0) / steps;
-  stats.score = std::accumulate(rollout.score.begin(), rollout.score.end(), 0.0) / steps;
+  stats.env_steps = next.env_steps += lesson.env_steps;
+  stats.cost = lesson.cost;
+  stats.score = lesson.score;
   stats.sigma = std::exp(static_cast<double>(log_sigma));
-  stats.entropy =
-      logit_entropy(decision_dimensions(x.nodes, rollout.size), static_cast<double>(log_sigma));
+  stats.entropy = logit_entropy(decision_dimensions(x.nodes, sim::decision_size(it.pool)),
+                                static_cast<double>(log_sigma));
   it.state = std::move(next);
   it.log(stats);
   it.net.network().theta = it.state.theta;

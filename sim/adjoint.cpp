@@ -185,7 +185,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
   if (reserve != nullptr) {
     s.kept_pool = decision[nodes] * p.pool.budget;
     s.free_pool = std::max(0.0, p.pool.budget - placed);
-    s.pool = reserve->efficiency * std::min(s.kept_pool, s.free_pool);
+    s.pool = reserve->efficiency / p.pool.needs[0] * std::min(s.kept_pool, s.free_pool);
     if (reserve->dispatch == Dispatch::optimal) {
       dispatch_optimally(s.left.data(), s.limit.data(), importance, scale.value.data(), s.pool,
                          s.dispatched.data(), nodes);
@@ -273,7 +273,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     a.backlog[i] = d_load;
   }
   if (reserve != nullptr) {
-    const double d_source = reserve->efficiency * d_pool;
+    const double d_source = reserve->efficiency / p.pool.needs[0] * d_pool;
     if (s.kept_pool < s.free_pool) {
       d_kept += d_source * p.pool.budget;
     } else if (s.free_pool > 0) {

@@ -181,6 +181,10 @@ void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
       problems.push_back(
           {"pool.resources", "leave node " + std::to_string(n) + " without any need"});
   }
+  const bool uneven = std::any_of(pool.needs.begin(), pool.needs.end(),
+                                  [&](double d) { return d != pool.needs[0]; });
+  if (count == 1 && uneven && pool.shared_reserve() != nullptr)
+    problems.push_back({"pool.reserve", "works with the same `need` at every node"});
   if (count > 1 && pool.shared_reserve() != nullptr)
     problems.push_back(
         {"pool.reserve", "works with one resource, this pool has " + std::to_string(count)});

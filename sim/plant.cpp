@@ -121,8 +121,9 @@ void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Ba
   if (reserve != nullptr) {
     // The reserve is what was kept back, and no more than what the placed rates leave of the
     // budget.
-    const double pool = reserve->efficiency * std::min(decision[nodes] * p.pool.budget,
-                                                       std::max(0.0, p.pool.budget - placed));
+    const double pool =
+        reserve->efficiency / p.pool.needs[0] *
+        std::min(decision[nodes] * p.pool.budget, std::max(0.0, p.pool.budget - placed));
     dispatch(*reserve, model, importance, pool, s.limit.data(), s.load.data(),
              b.dispatched.data() + row, s, nodes);
   }

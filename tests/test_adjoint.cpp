@@ -175,6 +175,7 @@ TEST_CASE("step_backward: failures") {
 TEST_CASE("step_backward: the reserve, by both dispatch rules") {
   for (const Dispatch dispatch : {Dispatch::optimal, Dispatch::priority}) {
     Params p = busy_ring(5, kSlots);
+    p.pool.need = 0.8;
     p.pool.reserve = SharedReserve{0.7, dispatch};
     check_costs(with_all_costs(p));
     std::get<ConstantPart>(p.workload.parts[0]).rate = 1.5;  // overloaded: the pool is always short
@@ -196,6 +197,7 @@ TEST_CASE("observe_backward and settle: gradients through what a policy sees") {
   // wrong or missing term is of order one.
   Params ring = with_all_costs(busy_ring(5, kSlots));
   Params reserve = ring;
+  reserve.pool.need = 0.8;
   reserve.pool.reserve = SharedReserve{};
   must_resolve(reserve);
   for (const Params& p : {ring, reserve, progress_pool(false), progress_pool(true)}) {

@@ -155,6 +155,25 @@ TEST_CASE("reserve: budgets, caps and work balance hold under random decisions")
   }
 }
 
+TEST_CASE("reserve: with a need of 1/2 it serves twice the work; uneven needs are refused") {
+  Params p = cra::testing::quiet_pool(2, 1, 0);
+  p.pool.lag = 1;
+  p.pool.need = 0.5;
+  p.pool.reserve = SharedReserve{0.7, Dispatch::optimal};
+  must_resolve(p);
+  Exogenous x = draw(p, 1, EpisodeSet::training, 0, 1);
+  x.arrivals = {3.5, 0};
+  Batch b = reset(p, x, {0});
+  const std::vector<double> decision{1, 1, 0.5};
+  step(p, x, b, {decision.data(), 1, 3});
+  CHECK(b.served[0] == doctest::Approx(1));
+  CHECK(b.dispatched[0] == doctest::Approx(1.4));
+  p.pool.need.given = std::vector<double>{1, 2};
+  const std::vector<Problem> all = resolve(p, 1);
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].path + " " + all[0].text == "pool.reserve works with the same `need` at every node");
+}
+
 TEST_CASE("costs: the soft worst node, use and concentration, by hand") {
   Params p = cra::testing::quiet_pool(2, 1, 0);
   p.cost.worst = 0.5;

@@ -254,9 +254,9 @@ TEST_CASE("reinforce_gradient: a sum over environment-slots; chunk borders do no
 
 TEST_CASE("adam_step: two steps by hand") {
   std::vector<float> theta{1}, m{0}, v{0};
-  adam_step(theta, {0.5f}, m, v, 1, 0.1);
+  adam_step(theta, {0.5f}, m, v, 1, 0.1, 1e-5);
   CHECK(theta[0] == doctest::Approx(1 - 0.1 * 0.5 / (0.5 + 1e-5)).epsilon(1e-6));
-  adam_step(theta, {-0.25f}, m, v, 2, 0.1);
+  adam_step(theta, {-0.25f}, m, v, 2, 0.1, 1e-5);
   const double mean2 = (0.9 * 0.05 - 0.1 * 0.25) / (1 - 0.81),
                square2 = (0.999 * 0.00025 + 0.001 * 0.0625) / (1 - 0.998001);
   CHECK(theta[0] ==

@@ -1,0 +1,172 @@
+#include "agents/pathwise.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace cra::agents {
+namespace {
+
+constexpr std::int64_t kTile = 8;  // episodes that run together; fixed, so results are too
+
+/// What the reverse sweep needs of one slot.
+struct Moment {
+  sim::Batch before;
+  std::vector<float> features;    ///< [E * N, F] normalised
+  std::vector<double> decisions;  ///< [E, A]
+};
+
+/// One tile's part of the gradient.
+struct Part {
+  std::vector<float> gradient;
+  double cost = 0, score = 0;
+};
+
+class Sweep {
+ public:
+  Sweep(const LearnedNet& net, const sim::Params& p, const sim::Exogenous& x, std::int64_t first,
+        std::int64_t envs)
+      : net_(net),
+        params_(p),
+        exogenous_(x),
+        envs_(envs),
+        size_(sim::decision_size(p)),
+        width_(net.theta_layout().width),
+        features_(static_cast<int>(net.network().features.size())),
+        rows_(envs * p.pool.nodes),
+        scratch_(net.make_scratch(envs)) {
+    std::vector<std::int64_t> episodes(static_cast<std::size_t>(envs));
+    std::iota(episodes.begin(), episodes.end(), first);
+    batch_ = sim::reset(p, x, std::move(episodes));
+  }
+
+  /// Runs the episodes and keeps every slot.
+  void forward(Part& part) {
+    for (int t = 0; t < exogenous_.slots; ++t) {
+      Moment m;
+      m.before = batch_;
+      net_.respond(batch_, scratch_);
+      m.features = scratch_.features;
+      m.decisions.resize(scratch_.base.size());
+      decide({scratch_.base.data(), envs_, size_}, {scratch_.residual.data(), envs_, size_},
+             params_.pool.nodes, {m.decisions.data(), envs_, size_});
+      sim::step(params_, exogenous_, batch_, {m.decisions.data(), envs_, size_});
+      part.cost += std::accumulate(batch_.cost.begin(), batch_.cost.end(), 0.0);
+      part.score += std::accumulate(batch_.score.begin(), batch_.score.end(), 0.0);
+      trail_.push_back(std::move(m));
+    }
+  }
+
+  /// The same slots in reverse: plant, decision, heads, encoder, features, base.
+  /// \param weight  gradient of the loss by the cost of one slot
+  void backward(double weight, Part& part) {
+    sim::Adjoint a(batch_);
+    std::vector<double> d_decisions(scratch_.base.size());
+    for (auto m = trail_.rbegin(); m != trail_.rend(); ++m) {
+      sim::step_backward(params_, exogenous_, m->before, {m->decisions.data(), envs_, size_},
+                         weight, a, {d_decisions.data(), envs_, size_});
+      learn(*m, d_decisions, a, part);
+    }
+  }
+
+ private:
+  void learn(const Moment& m, const std::vector<double>& d_decisions, sim::Adjoint& a, Part& part) {
+    const int nodes = params_.pool.nodes;
+    const ThetaLayout& layout = net_.theta_layout();
+    const float* theta = net_.network().theta.data();
+    std::vector<float> h(static_cast<std::size_t>(rows_ * width_)), d_h(h.size()),
+        d_x(m.features.size());
+    std::vector<double> d_log_weight(static_cast<std::size_t>(rows_)), d_features(d_x.size());
+    net_.engine().forward(net_.encoder_parameters(), {m.features.data(), rows_, features_}, nodes,
+                          *scratch_.cache, {h.data(), rows_, width_});
+    for (std::int64_t e = 0; e < envs_; ++e) {
+      const double* d = d_decisions.data() + e * size_;
+      const double* decision = m.decisions.data() + e * size_;
+      double d_kept = 0;
+      if (size_ > nodes)
+        d_kept = d[nodes] * decision[nodes] * (1 - decision[nodes]) * kHeadGain / nodes;
+      for (int n = 0; n < nodes; ++n) {
+        const std::int64_t row = e * nodes + n;
+        const double d_log = d[n] * decision[n];
+        d_log_weight[static_cast<std::size_t>(row)] = d_log;
+        for (int k = 0; k < width_; ++k) {
+          const auto at = static_cast<std::size_t>(row * width_ + k);
+          d_h[at] =
+              static_cast<float>(d_log * kHeadGain * static_cast<double>(theta[layout.head() + k]) +
+                                 d_kept * static_cast<double>(theta[layout.reserve_head() + k]));
+          part.gradient[static_cast<std::size_t>(layout.head() + k)] +=
+              static_cast<float>(d_log * kHeadGain) * h[at];
+          part.gradient[static_cast<std::size_t>(layout.reserve_head() + k)] +=
+              static_cast<float>(d_kept) * h[at];
+        }
+      }
+    }
+    net_.engine().backward(net_.encoder_parameters(), {d_h.data(), rows_, width_}, *scratch_.cache,
+                           {part.gradient.data(), static_cast<std::size_t>(layout.encoder)},
+                           {d_x.data(), rows_, features_});
+    const std::vector<double>& scale = net_.network().feature_scale;
+    for (std::size_t i = 0; i < d_x.size(); ++i) {
+      const auto x = static_cast<double>(m.features[i]);
+      const bool inside = x > kFeatureLow && x < kFeatureHigh;
+      d_features[i] = inside ? static_cast<double>(d_x[i]) * scale[i % scale.size()] : 0;
+    }
+    sim::observe_backward(params_, m.before, {d_features.data(), rows_, features_}, a);
+    leave_floor(m.before, d_log_weight);
+    scratch_.heuristic->pull(m.before, {d_log_weight.data(), envs_, nodes}, a);
+    sim::settle(params_, m.before, a);
+  }
+
+  /// A weight on the floor moves with the largest one of its environment, not with its own.
+  void leave_floor(const sim::Batch& b, std::vector<double>& d_log_weight) {
+    const int nodes = params_.pool.nodes;
+    scratch_.heuristic->act(b, {scratch_.base.data(), envs_, size_});
+    for (std::int64_t e = 0; e < envs_; ++e) {
+      const double* w = scratch_.base.data() + e * size_;
+      double* d = d_log_weight.data() + e * nodes;
+      const auto largest = std::max_element(w, w + nodes) - w;
+      const double least = std::max(net_.network().base_floor, kLeastFloor) * w[largest];
+      for (int n = 0; n < nodes; ++n)
+        if (w[n] < least) {
+          d[largest] += d[n];
+          d[n] = 0;
+        }
+    }
+  }
+
+  const LearnedNet& net_;
+  const sim::Params& params_;
+  const sim::Exogenous& exogenous_;
+  std::int64_t envs_;
+  int size_, width_, features_;
+  std::int64_t rows_;
+  LearnedScratch scratch_;
+  sim::Batch batch_;
+  std::vector<Moment> trail_;
+};
+
+}  // namespace
+
+PathwiseGradient pathwise_gradient(const LearnedNet& net, const sim::Params& p,
+                                   const sim::Exogenous& x) {
+  const std::int64_t tiles = tiles_of(x.episodes, kTile);
+  const double per_slot = 1 / (static_cast<double>(x.episodes) * x.slots);
+  const auto size = static_cast<std::size_t>(net.theta_layout().size());
+  std::vector<Part> parts(static_cast<std::size_t>(tiles));
+  for_each_tile(tiles, [&](std::int64_t tile) {
+    Part& part = parts[static_cast<std::size_t>(tile)];
+    part.gradient.assign(size, 0);
+    Sweep sweep(net, p, x, tile * kTile, std::min(kTile, x.episodes - tile * kTile));
+    sweep.forward(part);
+    sweep.backward(per_slot, part);
+  });
+  PathwiseGradient out;
+  std::vector<double> sum(size, 0);
+  for (const Part& part : parts) {
+    out.cost += part.cost * per_slot;
+    out.score += part.score * per_slot;
+    for (std::size_t i = 0; i < size; ++i) sum[i] += static_cast<double>(part.gradient[i]);
+  }
+  out.gradient.assign(sum.begin(), sum.end());
+  return out;
+}
+
+}  // namespace cra::agents
