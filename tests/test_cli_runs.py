@@ -226,6 +226,26 @@ class Runs(unittest.TestCase):
         _, text = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 85, text)
 
+    def test_a_signal_while_the_bound_is_computed(self):
+        words = ["run", TINY, "--out", "x.h5", "--set", "evaluation.episodes=3000"]
+        master, slave = pty.openpty()
+        process = subprocess.Popen([CRA, *words], cwd=self.folder.name,
+                                   env=environment(TERM="xterm"), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=slave)
+        os.close(slave)
+        self.addCleanup(os.close, master)
+        self.addCleanup(process.kill)
+        text = b""
+        while b"bounding the cost" not in text:
+            text += os.read(master, 65536)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(30), 85)
+        self.assertFalse(os.path.exists(self.path("x.h5")))
+        done = self.call(*words, "--resume")
+        self.assertIn("certified; feasible", done.stdout)
+        self.call(*words[:2], "--out", "whole.h5", *words[4:])
+        self.assert_same("x.h5", "whole.h5")
+
     def test_a_checkpoint_of_another_run_is_refused(self):
         process = self.start("run", TINY, "--out", "x.h5", *LONG)
         self.wait_for_rows("x.metrics.jsonl", 10)
