@@ -127,6 +127,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"policy", "feature_scale", "f8", "feature", "1", "factor applied after that, 1 / standard deviation", true},
     {"policy", "base_knob_value", "f8", "base_knob", "1", "value of the knob", true},
     {"policy", "base", "str", "", "1", "heuristic below the residual", true},
+    {"policy", "base_floor", "f8", "", "1", "least weight of the base, as a share of its largest", true},
     {"policy", "kind", "str", "", "1", "distribution over allocations", true},
     {"policy", "attention", "str", "", "1", "kind of attention", true},
     {"policy", "width", "i8", "", "1", "width of the encoder", true},

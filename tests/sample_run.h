@@ -210,6 +210,7 @@ inline results::GroupData sample_policy(int knobs) {
            {"feature_scale", std::vector<double>{1, 0.5, 0.25}},
            {"base_knob_value", std::vector<double>(static_cast<std::size_t>(knobs), 0.5)},
            {"base", text("demand")},
+           {"base_floor", std::vector<double>{0.02}},
            {"kind", text("logistic_normal")},
            {"attention", text("multihead")},
            {"width", one(3)},

@@ -135,7 +135,7 @@ class Runs(unittest.TestCase):
     def test_without_updates_the_policy_is_its_base(self):
         for base in ("best", "uniform", "gcmu_soft"):
             self.call("run", TINY, "--out", "z.h5", "--force", "--set", "training.updates=0",
-                      "--set", f"agent.base={base}", "--set", "evaluation.baselines=[]")
+                      "--set", f"agent.base={base}", "--set", "agent.base_floor=0", "--set", "evaluation.baselines=[]")
             with h5py.File(self.path("z.h5")) as file:
                 names = [n.decode() for n in file["eval/policy"][()]]
                 used = file["policy/base"][()].decode()

@@ -295,6 +295,7 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
            {"feature_scale", n.feature_scale},
            {"base_knob_value", n.base.knobs},
            {"base", text(n.base.name)},
+           {"base_floor", number(n.base_floor)},
            {"kind", text(kind_of(s.agents.agent.policy))},
            {"attention", text(kind_of(s.attention.kind))},
            {"width", integer(n.shape.width)},

@@ -61,6 +61,10 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   }
   n.base.name = values<std::string>(g, "base").at(0);
   n.base.knobs = values<double>(g, "base_knob_value");
+  n.base_floor = values<double>(g, "base_floor").at(0);
+  if (!(n.base_floor >= 0 && n.base_floor <= 1)) {
+    throw InputError(path + ": /policy/base_floor is no share");
+  }
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");
