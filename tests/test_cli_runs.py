@@ -158,7 +158,7 @@ class Runs(unittest.TestCase):
                 attempts += 1
                 process = self.start("run", TINY, "--out", f"{name}.h5", "--resume", *LONG)
                 try:
-                    process.wait(self.random.uniform(0.02, 0.35) if attempts % 8 else 60)
+                    process.wait(self.random.uniform(0.02, 0.15) if attempts % 8 else 60)
                     done = True
                     self.assertEqual(process.returncode, 0, process.stderr.read())
                 except subprocess.TimeoutExpired:
