@@ -66,7 +66,8 @@ void fields(V& v, Pathwise& k) {
   v("learning_rate", k.learning_rate, above(0, 1), "1", "step of Adam after warm-up");
   v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
 }
-using LearnerKind = std::variant<Reinforce, Pathwise>;  // <- the registration
+using LearnerKind =
+    std::variant<Pathwise, Reinforce>;  // <- the registration; the first is the default
 
 struct Agent {
   PolicyKind policy;
@@ -88,7 +89,7 @@ void fields(V& v, Agent& a) {
 
 struct Training {
   int updates = 300;
-  int episodes = 8;
+  int episodes = 32;
   int replicas = 8;
   int warmup_updates = 10;
   Schedule schedule = Schedule::cosine;
@@ -100,7 +101,7 @@ void fields(V& v, Training& t) {
   v("updates", t.updates, Range{0, 100000000}, "", "gradient steps");
   v("episodes", t.episodes, Range{1, 100000}, "", "different exogenous episodes in an update");
   v("replicas", t.replicas, Range{2, 1024}, "",
-    "environments that share an exogenous episode; apg needs none");
+    "environments that share an exogenous episode, for `reinforce`; `apg` needs none");
   v("warmup_updates", t.warmup_updates, Range{0, 1000000}, "",
     "updates over which the learning rate rises");
   v("schedule", t.schedule, "learning rate after warm-up; `cosine` falls to 5 %");

@@ -164,8 +164,6 @@ std::string no_bound_because(const sim::Params& p, int slots) {
   if (p.cost.worst > 0) return "cost.worst joins the errors of all nodes";
   if (reserve == nullptr) return "";
   if (p.pool.resource_count() > 1) return "a reserve of several resources has no clairvoyant form";
-  for (const double need : p.pool.needs)
-    if (need != 1) return "the reserve serves all nodes alike, whatever their need of resource";
   return "";
 }
 

@@ -153,6 +153,12 @@ void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
   for (Resource& r : pool.resources) all.push_back(&r);
   if (all.empty()) all.push_back(&only);
   const std::size_t count = all.size();
+  for (std::size_t k = 0; k < pool.resources.size(); ++k)
+    for (std::size_t j = 0; j < k; ++j)
+      if (pool.resources[k].name == pool.resources[j].name)
+        problems.push_back(
+            {"pool.resources[" + std::to_string(k) + "].name",
+             "is \"" + pool.resources[k].name + "\", like that of another resource"});
   pool.needs.assign(static_cast<std::size_t>(pool.nodes) * count, 0);
   pool.budgets.assign(count, 0);
   for (std::size_t k = 0; k < count; ++k) {
@@ -207,6 +213,8 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
   resolver(p.pool.need, "pool.need");
   for (std::size_t k = 0; k < p.pool.resources.size(); ++k)
     resolver(p.pool.resources[k].need, "pool.resources[" + std::to_string(k) + "].need");
+  // A wrong capacity or need would make the budget look wrong as well: one fault, one message.
+  if (problems.empty()) resolve_resources(p.pool, problems);
   resolver(p.workload.importance, "workload.importance");
   for (std::size_t i = 0; i < p.workload.parts.size(); ++i) {
     const std::string path = "workload.parts[" + std::to_string(i) + "]";
@@ -255,7 +263,6 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
       problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +
                                                           ", expected less than the period of " +
                                                           std::to_string(windows->period)});
-  if (problems.empty()) resolve_resources(p.pool, problems);
   return problems;
 }
 

@@ -143,13 +143,15 @@ class Runs(unittest.TestCase):
             if base != "best":
                 self.assertEqual(used, base)
             learned, heuristic = cost[0], cost[names.index(used)]
-            # Not to the last bit: weights go through log and exp, those below 1e-9 are lifted to it.
-            np.testing.assert_allclose(learned, heuristic, rtol=1e-8, atol=0)
+            # Only weights below 1e-9 of the largest are lifted to it, as the pool itself does.
+            np.testing.assert_allclose(learned, heuristic, rtol=1e-12, atol=0)
 
     # ---- kill, stop, resume ------------------------------------------------------------
 
     def test_killed_at_random_moments_and_resumed(self):
+        start = time.monotonic()
         self.call("run", TINY, "--out", "whole.h5", *LONG)
+        whole = time.monotonic() - start  # moments are shares of it: machines differ
         kills, attempts = 0, 0
         for moment in range(4):
             name = f"killed{moment}"
@@ -158,7 +160,7 @@ class Runs(unittest.TestCase):
                 attempts += 1
                 process = self.start("run", TINY, "--out", f"{name}.h5", "--resume", *LONG)
                 try:
-                    process.wait(self.random.uniform(0.02, 0.15) if attempts % 8 else 60)
+                    process.wait(self.random.uniform(0.05, 0.7) * whole if attempts % 8 else 60)
                     done = True
                     self.assertEqual(process.returncode, 0, process.stderr.read())
                 except subprocess.TimeoutExpired:
@@ -228,7 +230,7 @@ class Runs(unittest.TestCase):
 
     def test_a_signal_while_the_bound_is_computed(self):
         words = ["run", TINY, "--out", "x.h5", "--set", "evaluation.episodes=3000"]
-        master, slave = pty.openpty()
+        master, slave = self.terminal()
         process = subprocess.Popen([CRA, *words], cwd=self.folder.name,
                                    env=environment(TERM="xterm"), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=slave)
@@ -371,9 +373,15 @@ class Runs(unittest.TestCase):
         self.assertEqual(done.stdout.splitlines()[-1], "results/runs/tiny-s3.h5")
         self.assertEqual(self.call("check", done.stdout.splitlines()[-1]).returncode, 0)
 
+    def terminal(self):
+        try:
+            return pty.openpty()
+        except OSError as reason:  # a chroot without /dev/pts
+            self.skipTest(str(reason))
+
     def on_a_terminal(self, *words, **more):
         """Everything the program writes to stderr when that is a terminal."""
-        master, slave = pty.openpty()
+        master, slave = self.terminal()
         process = subprocess.Popen([CRA, *words], cwd=self.folder.name, env=environment(**more),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=slave)
@@ -401,9 +409,11 @@ class Runs(unittest.TestCase):
             self.assertNotIn("\x1b", text)
         self.assertIn(red, self.on_a_terminal("run", "nowhere.yaml", TERM="xterm", NO_COLOR=""))
         self.assertNotIn("\x1b", self.call("run", "nowhere.yaml", code=3, TERM="xterm").stderr)
-        bar = self.on_a_terminal("run", TINY, "--out", "x.h5", *LONG, TERM="xterm")
+        # Long enough for the bar, which is drawn ten times a second.
+        longer = ["--set", "training.updates=1500"]
+        bar = self.on_a_terminal("run", TINY, "--out", "x.h5", *longer, TERM="xterm")
         self.assertIn("\r[", bar)
-        self.assertRegex(bar, r"training \d+/150 \(\d+ %\)")
+        self.assertRegex(bar, r"training \d+/1500 \(\d+ %\)")
         self.assertRegex(bar, r"env-steps/s")
         self.assertTrue(bar.endswith("\r\x1b[K"), "the bar is left on the screen")
         self.assertEqual(self.on_a_terminal("run", TINY, "--out", "y.h5", "--quiet"), "")

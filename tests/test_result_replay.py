@@ -21,7 +21,7 @@ version: 1
 name: small
 attention: {width: 8}
 training: {updates: 1, episodes: 2, replicas: 2, warmup_episodes: 2}
-evaluation: {episodes: 6, tuning_episodes: 2, resamples: 100, baselines: [uniform, demand_backlog]}
+evaluation: {episodes: 6, tuning_episodes: 2, resamples: 100, baselines: [uniform, margin]}
 output: {trajectories: 3}
 """
 

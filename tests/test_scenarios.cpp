@@ -308,9 +308,9 @@ TEST_CASE("--set: typed by the same schema, in order, lists by number, maps made
 }
 
 TEST_CASE("the default kind need not be named; an element of a list has no default") {
-  const Settings s = settings_of(smallest("errors: {scale: 3}\n"), {"agent.learner.discount=0.5"});
+  const Settings s = settings_of(smallest("errors: {scale: 3}\n"), {"agent.learner.clip_norm=0.5"});
   CHECK(std::get<sim::BacklogError>(s.sim.errors).scale[1] == 3);
-  CHECK(std::get<agents::Reinforce>(s.agents.agent.learner).discount == 0.5);
+  CHECK(std::get<agents::Pathwise>(s.agents.agent.learner).clip_norm == 0.5);
 }
 
 TEST_CASE("--set: a kind given by its name alone keeps it when one of its keys is set") {

@@ -23,6 +23,7 @@ namespace {
 
 Params short_training(int updates) {
   Params p;
+  p.agent.learner = Reinforce{};
   p.training.updates = updates;
   p.training.episodes = 2;
   p.training.replicas = 4;
@@ -265,58 +266,67 @@ TEST_CASE("adam_step: two steps by hand") {
 }
 
 TEST_CASE("training: the same bits for 1, 2, 3, 4, 8 and 16 threads, and for two runs (D1)") {
-  const sim::Params p = busy_ring(5, 15);
-  const auto trained = [&](int threads) {
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(threads);
-    Trainer trainer = make_trainer(p, short_training(5));
-    trainer.start();
-    while (!trainer.finished()) trainer.update();
-    omp_set_num_threads(before);
-    return trainer.state();
-  };
-  const TrainState one = trained(1);
-  CHECK(one.updates == 5);
-  CHECK(one.env_steps == 5 * 8 * 15);
-  for (const int threads : {1, 2, 3, 4, 8, 16})
-    for (int repeat = 0; repeat < 20; ++repeat) CHECK(difference(trained(threads), one) == "");
-  Trainer other = make_trainer(p, short_training(5), 8);
-  other.start();
-  while (!other.finished()) other.update();
-  CHECK(difference(other.state(), one) == "theta");  // another seed is another run
+  sim::Params p = busy_ring(5, 15);
+  p.pool.need = 0.8;
+  p.pool.reserve = sim::SharedReserve{};
+  must_resolve(p);
+  const Rule base{"demand_backlog", {0.5, 2, 0.25, 1, 0.2}};
+  for (const LearnerKind& learner : {LearnerKind(Pathwise{}), LearnerKind(Reinforce{})}) {
+    Params params = short_training(5);
+    params.agent.learner = learner;
+    params.training.episodes = 9;  // more than a tile
+    const auto trained = [&](int threads, std::uint64_t seed) {
+      const int before = omp_get_max_threads();
+      omp_set_num_threads(threads);
+      Trainer trainer(params, attention::Params{}, p, seed, base, attention::make_cpu_engine);
+      trainer.start();
+      while (!trainer.finished()) trainer.update();
+      omp_set_num_threads(before);
+      return trainer.state();
+    };
+    const TrainState one = trained(1, 7);
+    CHECK(one.updates == 5);
+    CHECK(one.env_steps == 5 * 9 * 15 * (std::holds_alternative<Reinforce>(learner) ? 4 : 1));
+    for (const int threads : {1, 2, 3, 4, 8, 16})
+      for (int repeat = 0; repeat < 20; ++repeat) CHECK(difference(trained(threads, 7), one) == "");
+    CHECK(difference(trained(1, 8), one) == "theta");  // another seed is another run
+  }
 }
 
 TEST_CASE("training: stopped after each update and resumed, ends with the same bits (R7)") {
   const sim::Params p = busy_ring(5, 15);
-  const Params params = short_training(8);
-  Trainer straight = make_trainer(p, params);
-  straight.start();
-  while (!straight.finished()) straight.update();
-  for (int stop = 0; stop <= 8; ++stop) {
-    Trainer first = make_trainer(p, params);
-    first.start();
-    for (int u = 0; u < stop; ++u) first.update();
-    Trainer second = make_trainer(p, params);
-    second.resume(first.state());
-    while (!second.finished()) second.update();
-    CAPTURE(stop);
-    CHECK(difference(second.state(), straight.state()) == "");
-    CHECK(same_bits(second.network().theta, straight.network().theta));
+  for (const LearnerKind& learner : {LearnerKind(Pathwise{}), LearnerKind(Reinforce{})}) {
+    Params params = short_training(8);
+    params.agent.learner = learner;
+    Trainer straight = make_trainer(p, params);
+    straight.start();
+    while (!straight.finished()) straight.update();
+    for (int stop = 0; stop <= 8; ++stop) {
+      Trainer first = make_trainer(p, params);
+      first.start();
+      for (int u = 0; u < stop; ++u) first.update();
+      Trainer second = make_trainer(p, params);
+      second.resume(first.state());
+      while (!second.finished()) second.update();
+      CAPTURE(stop);
+      CHECK(difference(second.state(), straight.state()) == "");
+      CHECK(same_bits(second.network().theta, straight.network().theta));
+    }
+    // A chain: a new trainer for every update.
+    TrainState state;
+    {
+      Trainer first = make_trainer(p, params);
+      first.start();
+      state = first.state();
+    }
+    for (int u = 0; u < 8; ++u) {
+      Trainer next = make_trainer(p, params);
+      next.resume(state);
+      next.update();
+      state = next.state();
+    }
+    CHECK(difference(state, straight.state()) == "");
   }
-  // A chain: a new trainer for every update.
-  TrainState state;
-  {
-    Trainer first = make_trainer(p, params);
-    first.start();
-    state = first.state();
-  }
-  for (int u = 0; u < 8; ++u) {
-    Trainer next = make_trainer(p, params);
-    next.resume(state);
-    next.update();
-    state = next.state();
-  }
-  CHECK(difference(state, straight.state()) == "");
 }
 
 TEST_CASE("training: a checkpoint of other sizes is refused, field by field (R8)") {

@@ -36,8 +36,9 @@ agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Setting
   return cuda::make_engine;
 }
 
-std::vector<std::string> heuristics_of(const agents::Evaluation& e) {
-  std::vector<std::string> all = agents::baseline_names();
+std::vector<std::string> heuristics_of(const scenarios::Settings& s) {
+  const agents::Evaluation& e = s.agents.evaluation;
+  std::vector<std::string> all = agents::baselines_for(s.sim);
   if (e.baselines.empty()) return all;
   const auto unwanted = [&](const std::string& name) {
     return std::find(e.baselines.begin(), e.baselines.end(), name) == e.baselines.end();

@@ -35,7 +35,7 @@ int set_threads(const Arguments& a);
 agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s);
 
 /// Names of the heuristics a scenario compares, in the order of the list of all.
-std::vector<std::string> heuristics_of(const agents::Evaluation& e);
+std::vector<std::string> heuristics_of(const scenarios::Settings& s);
 
 /// Tunes heuristics on the tuning episodes. \throws Stopped on a signal
 std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,

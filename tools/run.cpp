@@ -172,9 +172,9 @@ class Session {
 };
 
 /// Heuristics to tune: those that are compared, and the base of the policy.
-std::vector<std::string> to_tune(const agents::Params& p) {
-  std::vector<std::string> names = heuristics_of(p.evaluation);
-  const std::string& base = p.agent.base;
+std::vector<std::string> to_tune(const scenarios::Settings& s) {
+  std::vector<std::string> names = heuristics_of(s);
+  const std::string& base = s.agents.agent.base;
   if (base != "best" && std::find(names.begin(), names.end(), base) == names.end()) {
     names.push_back(base);
   }
@@ -217,7 +217,7 @@ int run(const Arguments& a) {
   const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed));
   if (a.dry_run) {
     print(scenario.resolved);
-    tell(plan_text(s, true, 1 + heuristics_of(s.agents.evaluation).size(), out.result));
+    tell(plan_text(s, true, 1 + heuristics_of(s).size(), out.result));
     return 0;
   }
   catch_stop_signals();
@@ -238,7 +238,7 @@ int run(const Arguments& a) {
 
   Progress progress(a.quiet);
   try {
-    const std::vector<agents::Tuning> tunings = tune_all(to_tune(s.agents), s, progress);
+    const std::vector<agents::Tuning> tunings = tune_all(to_tune(s), s, progress);
     progress.clear();
     if (a.verbose) tell_tunings(tunings);
 
@@ -252,7 +252,7 @@ int run(const Arguments& a) {
 
     std::vector<Candidate> all;
     all.push_back(learned(learned_name(s.agents.agent), trainer.network(), s.sim, engine));
-    const std::vector<std::string> compared = heuristics_of(s.agents.evaluation);
+    const std::vector<std::string> compared = heuristics_of(s);
     for (const agents::Tuning& t : tunings) {
       if (std::find(compared.begin(), compared.end(), t.rule.name) != compared.end()) {
         all.push_back(heuristic(t, s.sim));
