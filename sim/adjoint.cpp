@@ -44,8 +44,7 @@ double waterfill_backward(const Params& p, const double* w, const Slot& s, doubl
   double tightest = -1;
   for (int k = 0; k < resources; ++k) {
     double used = 0;
-    for (int n = 0; n < nodes; ++n)
-      used += p.pool.needs[index(n * resources + k)] * s.grant[index(n)];
+    for (int n = 0; n < nodes; ++n) used += p.pool.need_of(n, k) * s.grant[index(n)];
     const double ratio = used / p.pool.budgets[index(k)];
     if (ratio > tightest) {
       tightest = ratio;
@@ -57,7 +56,7 @@ double waterfill_backward(const Params& p, const double* w, const Slot& s, doubl
   };
   double pull = 0, sum = 0;
   for (int n = 0; n < nodes; ++n) {
-    const double need = p.pool.needs[index(n * resources + binding)];
+    const double need = p.pool.need_of(n, binding);
     if (s.grant[index(n)] >= p.pool.capacity[n]) continue;
     const double weight = std::max(w[n], 1e-9 * largest);
     pull += need * weight;
@@ -65,9 +64,7 @@ double waterfill_backward(const Params& p, const double* w, const Slot& s, doubl
   }
   if (!(pull > 0)) return 0;
   for (int n = 0; n < nodes; ++n)
-    if (open(n))
-      d_w[n] = s.theta *
-               (s.d_grant[index(n)] - p.pool.needs[index(n * resources + binding)] * sum / pull);
+    if (open(n)) d_w[n] = s.theta * (s.d_grant[index(n)] - p.pool.need_of(n, binding) * sum / pull);
   return p.pool.budgets[index(binding)] * sum / pull;
 }
 
@@ -180,7 +177,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     s.limit[index(n)] =
         p.pool.is_progress(n) ? 0 : std::min(load - served, std::max(0.0, up - served));
     s.dispatched[index(n)] = 0;
-    placed += s.rate[index(n)] * p.pool.needs[index(n * resources)];
+    placed += s.rate[index(n)] * p.pool.need_of(n, 0);
   }
   if (reserve != nullptr) {
     s.kept_pool = decision[nodes] * p.pool.budget;
@@ -291,8 +288,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     a.rate[i] = (1 - p.pool.lag) * d_rate - d_moved;
     s.d_grant[index(n)] = p.pool.lag * d_rate;
     for (int k = 0; k < resources; ++k) {
-      const double per_rate =
-          p.pool.needs[index(n * resources + k)] / p.pool.budgets[index(k)] / resources;
+      const double per_rate = p.pool.need_of(n, k) / p.pool.budgets[index(k)] / resources;
       const double share = s.grant[index(n)] * per_rate;
       s.d_grant[index(n)] +=
           weight * (p.cost.use + p.cost.concentration * nodes * 2 * share * resources) * per_rate;

@@ -36,8 +36,7 @@ inline double largest_share(const Params& p, int n) {
   double share = 0;
   const int k = p.pool.resource_count();
   for (int r = 0; r < k; ++r)
-    share = std::max(share, p.pool.needs[static_cast<std::size_t>(n * k + r)] /
-                                p.pool.budgets[static_cast<std::size_t>(r)]);
+    share = std::max(share, p.pool.need_of(n, r) / p.pool.budgets[static_cast<std::size_t>(r)]);
   return share;
 }
 

@@ -113,7 +113,7 @@ void observe(const Params& p, const Batch& b, View<float> features) {
         put(b.margin_ahead[i]);
       }
       if (const int k = p.pool.resource_count(); k > 1)
-        for (int r = 0; r < k; ++r) put(p.pool.needs[static_cast<std::size_t>(n * k + r)]);
+        for (int r = 0; r < k; ++r) put(p.pool.need_of(n, r));
     }
   }
 }

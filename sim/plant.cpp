@@ -110,12 +110,12 @@ void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Ba
     b.rate[i] = rate;
     b.served[i] = served;
     for (int k = 0; k < resources; ++k) {
-      const double share = grant[n] * p.pool.needs[static_cast<std::size_t>(n * resources + k)] /
-                           p.pool.budgets[static_cast<std::size_t>(k)] / resources;
+      const double share =
+          grant[n] * p.pool.need_of(n, k) / p.pool.budgets[static_cast<std::size_t>(k)] / resources;
       used += share;
       concentrated += share * share * resources;
     }
-    placed += rate * p.pool.needs[static_cast<std::size_t>(n * resources)];
+    placed += rate * p.pool.need_of(n, 0);
     moved += movement(rate - before, p.cost.switching_smoothing);
   }
   if (reserve != nullptr) {

@@ -63,7 +63,8 @@ TEST_CASE("waterfill: with three resources the binding one is used up and none i
       for (int k = 0; k < 3; ++k) {
         double used = 0;
         for (int i = 0; i < n; ++i)
-          used += need[static_cast<std::size_t>(3 * i + k)] * s[static_cast<std::size_t>(i)];
+          used += need[3 * static_cast<std::size_t>(i) + static_cast<std::size_t>(k)] *
+                  s[static_cast<std::size_t>(i)];
         tightest = std::max(tightest, used / budget[static_cast<std::size_t>(k)]);
       }
       for (std::size_t i = 0; i < s.size(); ++i) {

@@ -120,8 +120,8 @@ TEST_CASE("score gradient: every tensor of theta, 4-point differences in double 
     // Width >= 4: layer norm of two numbers is nearly a sign, too sharp for differences of 1e-3.
     const attention::Shape shape{3, heads * (4 + static_cast<int>(draws.below(5))), heads, 1, 0.7};
     const ThetaLayout layout(shape);
-    const int slots = 3, rows = slots * nodes,
-              size = nodes + static_cast<int>(net % 2);  // reserve or not
+    const std::int64_t slots = 3, rows = slots * nodes;
+    const int size = nodes + static_cast<int>(net % 2);  // reserve or not
     const auto random = [&](std::size_t n, double scale, int stream) {
       std::vector<double> x;
       for (std::size_t i = 0; i < n; ++i)
@@ -133,7 +133,7 @@ TEST_CASE("score gradient: every tensor of theta, 4-point differences in double 
     std::vector<double> theta = random(static_cast<std::size_t>(layout.size()), 0.4, 0);
     const std::vector<double> x = random(static_cast<std::size_t>(rows * shape.features), 1, 1);
     const std::vector<double> z = random(static_cast<std::size_t>(slots * size), 1, 2),
-                              weight = random(slots, 1, 3);
+                              weight = random(static_cast<std::size_t>(slots), 1, 3);
     const attention::Encoder<double> encoder(shape);
     attention::Workspace<double> space(shape, slots, nodes);
     std::vector<double> h(static_cast<std::size_t>(rows * shape.width));
@@ -143,7 +143,7 @@ TEST_CASE("score gradient: every tensor of theta, 4-point differences in double 
         double sum = 0;
         for (int k = 0; k < shape.width; ++k)
           sum += kHeadGain * theta[static_cast<std::size_t>(head + k)] *
-                 h[static_cast<std::size_t>((s * nodes + n) * shape.width + k)];
+                 h[static_cast<std::size_t>((std::int64_t{s} * nodes + n) * shape.width + k)];
         return sum;
       };
       std::copy_n(z.begin() + std::ptrdiff_t{s} * size, size, deviation.begin());

@@ -1,0 +1,336 @@
+// sim/workload.h: the work that arrives, failures, and importance over time, as scenario files
+// describe them. Part of sim/sim.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "sim/pool.h"
+
+namespace cra::sim {
+
+struct GammaNoise {
+  static constexpr const char* name = "gamma";
+  double shape = 8;
+};
+template <class V>
+void fields(V& v, GammaNoise& k) {
+  v("shape", k.shape, above(0, 1e6), "1",
+    "arrivals are rate * Gamma(shape) / shape; larger is calmer");
+}
+struct PoissonNoise {
+  static constexpr const char* name = "poisson";
+  double size = 0.1;
+};
+template <class V>
+void fields(V& v, PoissonNoise& k) {
+  v("size", k.size, above(0, 1e9), "wu",
+    "arrivals are Poisson(rate / size) * size: work in jobs of this size");
+}
+struct NoNoise {
+  static constexpr const char* name = "none";
+};
+template <class V>
+void fields(V&, NoNoise&) {}
+using Noise = std::variant<GammaNoise, PoissonNoise, NoNoise>;
+
+/// Constant mean rate at every node.
+struct ConstantPart {
+  static constexpr const char* name = "constant";
+  NodeValues rate{0.5};
+};
+template <class V>
+void fields(V& v, ConstantPart& k) {
+  v(required("rate"), k.rate, Range{0, 1e9}, "wu/slot", "mean work that arrives at each node");
+}
+/// Jobs of one size at Poisson times; brings its own noise, `workload.noise` is not applied to it.
+struct PoissonPart {
+  static constexpr const char* name = "poisson";
+  NodeValues rate{0.5};
+  double size = 0.1;
+};
+template <class V>
+void fields(V& v, PoissonPart& k) {
+  v(required("rate"), k.rate, Range{0, 1e9}, "wu/slot", "mean work that arrives at each node");
+  v("size", k.size, above(0, 1e9), "wu",
+    "work of one job; arrivals are Poisson(rate / size) * size");
+}
+/// Platoons: a burst that starts at a random node and moves on, one node every `hop` slots.
+struct CascadePart {
+  static constexpr const char* name = "cascade";
+  double start = 0.06;
+  std::array<int, 2> length{12, 24};
+  int hop = 3;
+  double height = 3;
+};
+template <class V>
+void fields(V& v, CascadePart& k) {
+  v("start", k.start, Range{0, 1}, "1", "probability that a platoon starts in a slot");
+  v("length", k.length, Range{1, 1e6}, "slots",
+    "shortest and longest life of a platoon, drawn uniformly");
+  v("hop", k.hop, Range{1, 1e6}, "slots",
+    "slots a platoon stays at a node before it moves to the next");
+  v("height", k.height, Range{0, 1e9}, "wu/slot", "mean rate a platoon adds to the node it is at");
+}
+
+/// Storms: a hidden state switches on and off; while it is on, bursts start at random nodes
+/// (Markov-modulated arrivals).
+struct BurstsPart {
+  static constexpr const char* name = "bursts";
+  double begin = 0.03;
+  double end = 0.04;
+  double start = 0.4;
+  std::array<int, 2> length{2, 3};
+  double height = 3;
+  int width = 1;
+};
+template <class V>
+void fields(V& v, BurstsPart& k) {
+  v("begin", k.begin, Range{0, 1}, "1/slot", "probability that a calm turns into a storm");
+  v("end", k.end, above(0, 1), "1/slot", "probability that a storm ends");
+  v("start", k.start, Range{0, 1}, "1/slot",
+    "probability that a burst starts in a slot of a storm");
+  v("length", k.length, Range{1, 1e6}, "slots", "shortest and longest burst, drawn uniformly");
+  v("height", k.height, Range{0, 1e9}, "wu/slot", "mean rate a burst adds to each node it hits");
+  v("width", k.width, Range{1, 65536}, "", "neighbouring nodes that a burst hits at once");
+}
+/// Daily rhythm: rate (1 + swing sin(2 pi (t / period + phase))).
+struct DiurnalPart {
+  static constexpr const char* name = "diurnal";
+  NodeValues rate{0.5};
+  double swing = 0.6;
+  double period = 75;
+  NodeValues phase{0.0};
+  bool random_start = true;
+};
+template <class V>
+void fields(V& v, DiurnalPart& k) {
+  v(required("rate"), k.rate, Range{0, 1e9}, "wu/slot", "mean work that arrives at each node");
+  v("swing", k.swing, Range{0, 1}, "1", "height of the wave as a share of the rate");
+  v("period", k.period, Range{2, 1e9}, "slots", "length of a day");
+  v("phase", k.phase, Range{-1, 1}, "days", "how far each node's wave is ahead");
+  v("random_start", k.random_start, "episodes begin at a random time of day");
+}
+/// A hidden regime picks one of several levels for all nodes and switches at random.
+struct RegimePart {
+  static constexpr const char* name = "regime";
+  NodeValues rate{0.5};
+  double jump = 0.03;
+  double low = 0.5;
+  double high = 1.5;
+  bool common = true;
+};
+template <class V>
+void fields(V& v, RegimePart& k) {
+  v(required("rate"), k.rate, Range{0, 1e9}, "wu/slot", "mean work that arrives at each node");
+  v("jump", k.jump, Range{0, 1}, "1/slot", "probability that the level changes in a slot");
+  v("low", k.low, Range{0, 1e3}, "1", "lowest level, times the rate");
+  v("high", k.high, Range{0, 1e3}, "1",
+    "highest level, times the rate; levels are drawn uniformly");
+  v("common", k.common, "all nodes share one level; otherwise each has its own");
+}
+/// Rates that wander: level += pull (rate - level) + spread rate N(0, 1), kept in [low, high] rate.
+struct DriftPart {
+  static constexpr const char* name = "drift";
+  NodeValues rate{0.5};
+  double pull = 0.05;
+  double spread = 0.06;
+  double low = 0.2;
+  double high = 2;
+};
+template <class V>
+void fields(V& v, DriftPart& k) {
+  v(required("rate"), k.rate, Range{0, 1e9}, "wu/slot", "mean work that arrives at each node");
+  v("pull", k.pull, Range{0, 1}, "1/slot", "share of the way back to the mean in a slot");
+  v("spread", k.spread, Range{0, 10}, "1", "standard deviation of a slot's step, times the rate");
+  v("low", k.low, Range{0, 1}, "1", "lowest level, times the rate");
+  v("high", k.high, Range{1, 1e3}, "1", "highest level, times the rate");
+}
+/// Jobs with Pareto sizes at Poisson times; sizes are cut at `largest`.
+struct HeavyTailPart {
+  static constexpr const char* name = "heavy_tail";
+  NodeValues rate{0.2};
+  double tail = 1.5;
+  double smallest = 0.1;
+  double largest = 20;
+};
+template <class V>
+void fields(V& v, HeavyTailPart& k) {
+  v(required("rate"), k.rate, Range{0, 1e3}, "1/slot", "mean number of jobs at each node");
+  v("tail", k.tail, above(0, 100), "1", "Pareto exponent; below 2 the uncut variance is infinite");
+  v("smallest", k.smallest, above(0, 1e9), "wu", "smallest job");
+  v("largest", k.largest, above(0, 1e9), "wu", "larger jobs are cut to this");
+}
+
+/// How the work of one column of a request log arrives.
+enum class Arrival { lump, stream };
+
+struct WorkColumn {
+  std::string column;
+  double weight = 1;
+  Arrival arrival = Arrival::lump;
+  double rate = 0;
+};
+template <class V>
+void fields(V& v, WorkColumn& c) {
+  v(required("column"), c.column, "name of a numeric column of the log");
+  v(required("weight"), c.weight, above(0, 1e9), "wu",
+    "work of one unit of the column, before scaling to `load`");
+  v("arrival", c.arrival,
+    "`lump`: all in the slot of the request; `stream`: at `rate` until complete");
+  v("rate", c.rate, Range{0, 1e12}, "units/s", "units of the column per second when streaming");
+}
+struct Bucket {
+  std::string column;
+  int quantiles = 3;
+};
+template <class V>
+void fields(V& v, Bucket& b) {
+  v(required("column"), b.column, "name of a numeric column of the log");
+  v("quantiles", b.quantiles, Range{1, 256}, "",
+    "equally filled buckets, fitted on the training part");
+}
+/// Work of a real request log. Requests map to nodes by quantile buckets of named columns: node =
+/// row-major index of the buckets. The loader (scenarios) reads the log and fills `work`.
+struct TracePart {
+  static constexpr const char* name = "trace";
+  std::string file;
+  std::string time_column;
+  std::vector<WorkColumn> work_columns;
+  std::vector<Bucket> buckets;
+  double train_fraction = 0.7;
+  double load = 0;
+  int jitter = 0;
+  double scale_jitter = 0;
+
+  std::vector<double> work;      ///< [S, N] work that arrives in each slot of the log [wu]
+  std::int64_t train_slots = 0;  ///< the first slots of `work`, for training and tuning
+  std::vector<double> mean;      ///< [N] mean work per slot over the training part [wu]
+  std::vector<std::vector<double>> edges;  ///< per bucket column, its quantiles-1 inner edges
+  std::int64_t requests = 0;               ///< lines of the log that became work
+  std::int64_t slots() const {
+    return mean.empty() ? 0 : static_cast<std::int64_t>(work.size() / mean.size());
+  }
+};
+template <class V>
+void fields(V& v, TracePart& k) {
+  v(required("file"), k.file, "request log, CSV with a header line; relative to the scenario file");
+  v(required("time_column"), k.time_column,
+    "column of the request times: seconds, or `YYYY-MM-DD hh:mm:ss.fraction`; must be sorted");
+  v(required("work"), k.work_columns, "columns that make the work, with their weights");
+  v(required("buckets"), k.buckets, "columns whose quantile buckets map a request to a node");
+  v("train_fraction", k.train_fraction, Range{0.05, 0.95}, "1",
+    "leading share of the log (by time) for training and tuning; evaluation uses the rest");
+  v("load", k.load, Range{0, 100}, "1",
+    "scale work so that its mean in the training part is this share of the budget; 0 = do not "
+    "scale");
+  v("jitter", k.jitter, Range{0, 100000}, "slots",
+    "training windows: each node's series is shifted by up to this many slots, independently");
+  v("scale_jitter", k.scale_jitter, below(0, 1), "1",
+    "training windows: each node's series is scaled by 1 +- up to this share, independently");
+}
+
+using WorkloadPart =
+    std::variant<ConstantPart, PoissonPart, CascadePart, BurstsPart, DiurnalPart, RegimePart,
+                 DriftPart, HeavyTailPart, TracePart>;  // <- the registration
+
+struct NoFailures {
+  static constexpr const char* name = "none";
+};
+template <class V>
+void fields(V&, NoFailures&) {}
+/// Healthy -> worn (a noisy health signal rises) -> down -> healthy. Work stays with the node.
+struct WearFailures {
+  static constexpr const char* name = "wear";
+  double wear = 0.012;
+  int warning = 5;
+  double fail = 0.4;
+  std::array<int, 2> down{6, 10};
+  double noise = 0.35;
+  double worn_capacity = 1;
+};
+template <class V>
+void fields(V& v, WearFailures& k) {
+  v("wear", k.wear, Range{0, 1}, "1/slot", "probability that a healthy node becomes worn");
+  v("warning", k.warning, Range{0, 1e6}, "slots", "slots that a worn node works at least");
+  v("fail", k.fail, above(0, 1), "1/slot", "probability that it fails in each slot after that");
+  v("down", k.down, Range{1, 1e6}, "slots", "shortest and longest repair, drawn uniformly");
+  v("noise", k.noise, Range{0, 100}, "1",
+    "standard deviation of the health signal around 0 (healthy) or 1 (worn)");
+  v("worn_capacity", k.worn_capacity, Range{0, 1}, "1", "share of its capacity a worn node has");
+}
+using Failures = std::variant<NoFailures, WearFailures>;
+
+/// Importance stays what it is.
+struct SteadyCalendar {
+  static constexpr const char* name = "steady";
+};
+template <class V>
+void fields(V&, SteadyCalendar&) {}
+/// Importance is high in the last slots of a cycle and low outside; the mean stays. The calendar is
+/// known ahead: policies see how far the next window is.
+struct WindowsCalendar {
+  static constexpr const char* name = "windows";
+  int period = 50;
+  int length = 8;
+  double outside = 0.1;
+  int clusters = 4;
+  int scatter = 2;
+};
+template <class V>
+void fields(V& v, WindowsCalendar& k) {
+  v("period", k.period, Range{2, 1e6}, "slots", "length of a cycle");
+  v("length", k.length, Range{1, 1e6}, "slots", "slots of high importance at the end of a cycle");
+  v("outside", k.outside, Range{0, 1}, "1", "importance outside the window, against a mean of 1");
+  v("clusters", k.clusters, Range{1, 65536}, "",
+    "groups of nodes whose windows fall together, drawn per episode");
+  v("scatter", k.scatter, Range{0, 1e6}, "slots",
+    "how far a node's window may be from its cluster's");
+}
+/// Importance is multiplied by the exponential of a mean-reverting walk.
+struct WalkCalendar {
+  static constexpr const char* name = "walk";
+  double pull = 0.02;
+  double spread = 0.1;
+};
+template <class V>
+void fields(V& v, WalkCalendar& k) {
+  v("pull", k.pull, Range{0, 1}, "1/slot", "share of the way back in a slot");
+  v("spread", k.spread, Range{0, 10}, "1", "standard deviation of a slot's step of the logarithm");
+}
+using Calendar = std::variant<SteadyCalendar, WindowsCalendar, WalkCalendar>;
+
+struct Workload {
+  int slots = 120;
+  double slot_seconds = 1;
+  double abandonment = 0.02;
+  NodeValues importance{1.0};
+  Calendar calendar;
+  Noise noise;
+  Failures failures;
+  std::vector<WorkloadPart> parts;
+};
+template <class V>
+void fields(V& v, Workload& w) {
+  v("slots", w.slots, Range{1, 1000000}, "slots", "length of an episode, T");
+  v("slot_seconds", w.slot_seconds, above(0, 1e6), "s", "duration of a slot; used by traces");
+  v("abandonment", w.abandonment, below(0, 1), "1/slot",
+    "share of the waiting work that is lost in a slot");
+  v("importance", w.importance, Range{0, 1e6}, "1",
+    "weight W of each node's error in the cost; about 1 on average");
+  v("calendar", w.calendar, "how importance changes over an episode");
+  v("noise", w.noise, "noise on the summed mean rates of the parts");
+  v("failures", w.failures, "whether nodes fail");
+  v("parts", w.parts,
+    "where work comes from; the parts add up; needed unless all nodes are progress nodes");
+}
+
+}  // namespace cra::sim
+
+template <>
+struct cra::Choices<cra::sim::Arrival> {
+  static constexpr std::array<const char*, 2> names{"lump", "stream"};
+};
