@@ -8,30 +8,18 @@
 #include "agents/learned.h"
 #include "agents/simplex.h"
 #include "pools.h"
+#include "short_training.h"
 
 using namespace cra;
 using namespace cra::agents;
+using cra::testing::base_rule;
 using cra::testing::busy_ring;
+using cra::testing::make_trainer;
 using cra::testing::must_resolve;
 using cra::testing::quiet_pool;
+using cra::testing::short_training;
 
 namespace {
-
-Params short_training(int updates) {
-  Params p;
-  p.training.updates = updates;
-  p.training.episodes = 2;
-  p.training.replicas = 4;
-  p.training.warmup_updates = 2;
-  p.training.warmup_episodes = 4;
-  return p;
-}
-
-const Rule kBase{"demand_backlog", {0.5, 2, 0.25, 1}};
-
-Trainer make_trainer(const sim::Params& pool, const Params& p, std::uint64_t seed = 7) {
-  return Trainer(p, attention::Params{}, pool, seed, kBase, attention::make_cpu_engine);
-}
 
 double mean(const std::vector<double>& x) {
   return std::accumulate(x.begin(), x.end(), 0.0) / double(x.size());
@@ -111,7 +99,7 @@ TEST_CASE(
     "evaluate: means over slots of what record stores, the first of many episodes are the few") {
   const sim::Params p = busy_ring(5, 20);
   const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::evaluation, 0, 40);
-  const auto policy = make_baseline(kBase, p);
+  const auto policy = make_baseline(base_rule(), p);
   const Outcome all = evaluate(*policy, p, x);
   const Trajectory t = record(*policy, p, x, 3);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -139,7 +127,7 @@ TEST_CASE("learned policy: before any update it is its base heuristic") {
   const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::evaluation, 0, 20);
   const Outcome learned =
       evaluate(*make_learned(trainer.network(), p, attention::make_cpu_engine), p, x);
-  const Outcome base = evaluate(*make_baseline(kBase, p), p, x);
+  const Outcome base = evaluate(*make_baseline(base_rule(), p), p, x);
   for (std::size_t i = 0; i < 20; ++i) CHECK(learned.cost[i] == base.cost[i]);
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cfenv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <sstream>
 
 #include "tools/arguments.h"
+#include "tools/arithmetic.h"
 #include "tools/contest.h"
 #include "tools/metrics.h"
 #include "tools/outputs.h"
@@ -425,4 +427,20 @@ TEST_CASE("metrics: a fresh run begins an empty file") {
   { std::ofstream(file.path) << "{\"update\":1}\n"; }
   const MetricsFile metrics(file.path, state_of(0));
   CHECK(file.text().empty());
+}
+
+TEST_CASE("arithmetic: another rounding mode is noticed before a run (N5)") {
+  CHECK(broken_arithmetic().empty());
+  std::fesetround(FE_UPWARD);
+  const std::string broken = broken_arithmetic();
+  std::string said;
+  try {
+    require_sound_arithmetic();
+  } catch (const Error& e) {
+    said = e.what();
+  }
+  std::fesetround(FE_TONEAREST);
+  CHECK(broken == "rounding is not to nearest");
+  CHECK(said == "arithmetic is broken in this process: rounding is not to nearest");
+  require_sound_arithmetic();
 }

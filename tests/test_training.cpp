@@ -12,31 +12,18 @@
 #include "agents/simplex.h"
 #include "attention/encoder.h"
 #include "pools.h"
+#include "short_training.h"
 
 using namespace cra;
 using namespace cra::agents;
+using cra::testing::base_rule;
 using cra::testing::busy_ring;
+using cra::testing::make_trainer;
 using cra::testing::must_resolve;
 using cra::testing::quiet_pool;
+using cra::testing::short_training;
 
 namespace {
-
-Params short_training(int updates) {
-  Params p;
-  p.agent.learner = Reinforce{};
-  p.training.updates = updates;
-  p.training.episodes = 2;
-  p.training.replicas = 4;
-  p.training.warmup_updates = 2;
-  p.training.warmup_episodes = 4;
-  return p;
-}
-
-const Rule kBase{"demand_backlog", {0.5, 2, 0.25, 1}};
-
-Trainer make_trainer(const sim::Params& pool, const Params& p, std::uint64_t seed = 7) {
-  return Trainer(p, attention::Params{}, pool, seed, kBase, attention::make_cpu_engine);
-}
 
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
@@ -211,7 +198,7 @@ TEST_CASE("reinforce_gradient: a sum over environment-slots; chunk borders do no
   Network n;
   n.features = sim::feature_names(pool);
   n.shape = attention::shape_of(attention::Params{}, sim::feature_count(pool));
-  n.base = kBase;
+  n.base = base_rule();
   n.feature_mean.assign(n.features.size(), 0);
   n.feature_scale.assign(n.features.size(), 1);
   n.theta = attention::initial_parameters(n.shape, 3);

@@ -7,6 +7,7 @@
 
 #include "sim/base.h"
 #include "tools/arguments.h"
+#include "tools/arithmetic.h"
 #include "tools/commands.h"
 #include "tools/complaint.h"
 #include "tools/provenance.h"
@@ -51,6 +52,7 @@ int dispatch(const tools::Arguments& a) {
     tools::print(tools::command_help(a.command));
     return 0;
   }
+  if (a.command == "run" || a.command == "evaluate") tools::require_sound_arithmetic();
   for (const Entry& e : kEntries)
     if (a.command == e.name) return e.call(a);
   throw Error("command " + a.command + " has no function");

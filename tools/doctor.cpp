@@ -2,13 +2,11 @@
 #include <omp.h>
 #include <unistd.h>
 
-#include <cfenv>
-#include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cuda/cuda.h"
 #include "results/results.h"
+#include "tools/arithmetic.h"
 #include "tools/commands.h"
 #include "tools/contest.h"
 #include "tools/provenance.h"
@@ -17,15 +15,9 @@
 namespace cra::tools {
 namespace {
 
-/// What the checks for non-finite numbers and the promised bits rest on. Volatile: the compiler
-/// must not answer in the processor's place.
 std::string arithmetic() {
-  volatile double zero = 0, tiny = std::numeric_limits<double>::denorm_min();
-  const double nan = zero / zero;
-  if (!std::isnan(nan)) return "broken: isnan(NaN) is false";
-  if (std::fegetround() != FE_TONEAREST) return "broken: rounding is not to nearest";
-  if (!(tiny > 0) || tiny * 4 / 4 != tiny) return "broken: denormal numbers are flushed to 0";
-  return "ok (isnan, rounding to nearest, denormals)";
+  const std::string broken = broken_arithmetic();
+  return broken.empty() ? "ok (isnan, rounding to nearest, denormals)" : "broken: " + broken;
 }
 
 /// Two locks on one name in this folder: the second must be refused.
