@@ -19,7 +19,7 @@ struct Seen {
   const double* slow;
   const double* importance;
   const double* capacity;
-  const double* scale;         ///< backlog at which the error is 1/2, kappa
+  const double* scale;         ///< backlog that counts as large, kappa
   const double* error;         ///< eps
   const double* margin;        ///< marginal gain of service per budget share, times W
   const double* margin_ahead;  ///< the same with the importance of the coming slots
@@ -276,10 +276,9 @@ const Knob kReserveKnob{"reserve", {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}};
 class BaselineActor : public Actor {
  public:
   BaselineActor(const Entry& entry, const std::vector<double>& knobs, const sim::Params& p)
-      : entry_(entry),
-        knobs_(knobs),
-        params_(p),
-        scale_(std::get<sim::BacklogError>(p.errors).scale.value.data()) {}
+      : entry_(entry), knobs_(knobs), params_(p) {
+    for (int n = 0; n < p.pool.nodes; ++n) scale_.push_back(sim::backlog_scale(p, n));
+  }
 
   void act(const sim::Batch& b, View<double> decisions) override {
     CRA_CHECK(decisions.rows == b.envs && decisions.cols == sim::decision_size(params_),
@@ -312,7 +311,7 @@ class BaselineActor : public Actor {
             b.arrivals_slow.data() + row,
             b.importance.data() + row,
             params_.pool.capacity.value.data(),
-            scale_,
+            scale_.data(),
             b.error.data() + row,
             b.margin.data() + row,
             b.margin_ahead.data() + row,
@@ -322,7 +321,7 @@ class BaselineActor : public Actor {
   const Entry& entry_;
   const std::vector<double>& knobs_;
   const sim::Params& params_;
-  const double* scale_;
+  std::vector<double> scale_;  ///< [N]
 };
 
 class BaselinePolicy : public Policy {

@@ -159,7 +159,6 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
   const int nodes = b.nodes, resources = p.pool.resource_count();
   const std::size_t row = b.at(e), slot = x.at(b.episode[static_cast<std::size_t>(e)], b.slot);
   const double* importance = x.importance.data() + slot;
-  const auto& scale = std::get<BacklogError>(p.errors).scale;
   const SharedReserve* reserve = p.pool.shared_reserve();
   const double placed_share = reserve != nullptr ? 1 - decision[nodes] : 1;
 
@@ -184,7 +183,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     s.free_pool = std::max(0.0, p.pool.budget - placed);
     s.pool = reserve->efficiency / p.pool.needs[0] * std::min(s.kept_pool, s.free_pool);
     if (reserve->dispatch == Dispatch::optimal) {
-      dispatch_optimally(s.left.data(), s.limit.data(), importance, scale.value.data(), s.pool,
+      dispatch_optimally(s.left.data(), s.limit.data(), importance, dispatch_scale(p), s.pool,
                          s.dispatched.data(), nodes);
     } else {
       dispatch_by_priority(s.limit.data(), importance, s.pool, s.dispatched.data(), nodes);
@@ -204,7 +203,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
       error[index(n)] = ProgressError{p}.value(n, progress);
     } else {
       error[index(n)] =
-          backlog_phi(std::max(0.0, s.left[index(n)] - s.dispatched[index(n)]) / scale[n]);
+          end_slot(p, n, {std::max(0.0, s.left[index(n)] - s.dispatched[index(n)])}).error;
     }
     worst = std::max(worst, error[index(n)]);
   }
@@ -232,10 +231,8 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
       a.backlog[i] = 0;
     } else {
       const double waiting = s.left[index(n)] - s.dispatched[index(n)];
-      s.d_waiting[index(n)] = waiting > 0
-                                  ? d_error * backlog_phi_slope(waiting / scale[n]) / scale[n] +
-                                        (1 - p.workload.abandonment) * a.backlog[i]
-                                  : 0;
+      s.d_waiting[index(n)] =
+          waiting > 0 ? end_slot_backward(p, n, {waiting}, d_error, a.backlog[i]) : 0;
     }
   }
   double d_pool = 0;
@@ -243,7 +240,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     for (int n = 0; n < nodes; ++n) s.d_left[index(n)] = s.d_waiting[index(n)];
   } else {
     d_pool = reserve->dispatch == Dispatch::optimal
-                 ? dispatch_optimally_backward(importance, scale.value.data(), s, nodes)
+                 ? dispatch_optimally_backward(importance, dispatch_scale(p), s, nodes)
                  : dispatch_by_priority_backward(importance, s, nodes);
   }
   double d_kept = 0;
@@ -327,7 +324,7 @@ void settle(const Params& p, const Batch& b, Adjoint& a) {
       // margin_ahead = gain * (importance ahead), so that sum is margin_ahead / gain.
       const double ahead = gain > 0 ? b.margin_ahead[i] / gain : 0;
       const double d_gain = a.margin[i] * b.importance[i] + a.margin_ahead[i] * ahead;
-      (p.pool.is_progress(n) ? a.progress : a.backlog)[i] += d_gain * gain_slope(p, b, i, n);
+      error_relief_backward(p, b, i, n, d_gain / largest_share(p, n), a);
       a.margin[i] = a.margin_ahead[i] = 0;
     }
 }

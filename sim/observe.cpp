@@ -60,7 +60,6 @@ void observe(const Params& p, const Batch& b, View<float> features) {
                 std::to_string(features.cols) + "], expected [" + std::to_string(b.envs * b.nodes) +
                 ", " + std::to_string(count) + "]");
   const double fair = p.pool.budget / b.nodes;  // [ru/slot]; needs are of order 1
-  const auto& scale = std::get<BacklogError>(p.errors).scale;
   for (std::int64_t e = 0; e < b.envs; ++e) {
     double mean_backlog = 0, mean_fast = 0, mean_slow = 0;
     for (int n = 0; n < b.nodes; ++n) {
@@ -71,7 +70,7 @@ void observe(const Params& p, const Batch& b, View<float> features) {
     }
     for (int n = 0; n < b.nodes; ++n) {
       const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
-      const double z = b.backlog[i] / scale[n];
+      const double z = b.backlog[i] / backlog_scale(p, n);
       float* f = features.row(e * b.nodes + n);
       const auto put = [&f](double x) { *f++ = static_cast<float>(x); };
       put(z);
@@ -123,7 +122,6 @@ void observe_backward(const Params& p, const Batch& b, View<const double> d_feat
   CRA_CHECK(d_features.rows == b.envs * b.nodes && d_features.cols == count,
             "observe_backward: the gradient has the wrong shape");
   const double fair = p.pool.budget / b.nodes;
-  const auto& scale = std::get<BacklogError>(p.errors).scale;
   const int progress = count - (p.pool.has_progress() ? 4 : 0) -
                        (p.pool.resource_count() > 1 ? p.pool.resource_count() : 0);
   for (std::int64_t e = 0; e < b.envs; ++e) {
@@ -132,8 +130,8 @@ void observe_backward(const Params& p, const Batch& b, View<const double> d_feat
     for (int n = 0; n < b.nodes; ++n) {
       const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
       const double* d = d_features.row(e * b.nodes + n);  // in the order of feature_names()
-      a.backlog[i] +=
-          d[0] / scale[n] + d[1] * 0.5 / std::sqrt(b.backlog[i] + kRootOffset) + mean_backlog;
+      a.backlog[i] += d[0] / backlog_scale(p, n) +
+                      d[1] * 0.5 / std::sqrt(b.backlog[i] + kRootOffset) + mean_backlog;
       a.rate[i] += d[2] / fair;
       a.error[i] += d[9];
       a.margin[i] += d[10];

@@ -68,11 +68,11 @@ struct Scratch {
 };
 
 /// Sends the reserve to where work waits. \param load [N] work after the placed rate; lowered
-void dispatch(const SharedReserve& reserve, const BacklogError& model, const double* importance,
+void dispatch(const SharedReserve& reserve, const double* scale, const double* importance,
               double pool, const double* limit, double* load, double* dispatched, Scratch& s,
               int nodes) {
   if (reserve.dispatch == Dispatch::optimal) {
-    dispatch_optimally(load, limit, importance, model.scale.value.data(), pool, dispatched, nodes);
+    dispatch_optimally(load, limit, importance, scale, pool, dispatched, nodes);
   } else {
     for (int n = 0; n < nodes; ++n) s.priority[static_cast<std::size_t>(n)] = importance[n];
     dispatch_by_priority(limit, s.priority.data(), pool, dispatched, nodes);
@@ -80,8 +80,8 @@ void dispatch(const SharedReserve& reserve, const BacklogError& model, const dou
   for (int n = 0; n < nodes; ++n) load[n] -= dispatched[n];
 }
 
-void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Batch& b,
-              std::int64_t e, const double* decision, Scratch& s) {
+void step_env(const Params& p, const Exogenous& x, Batch& b, std::int64_t e, const double* decision,
+              Scratch& s) {
   const int nodes = b.nodes;
   const std::size_t row = b.at(e), slot = x.at(b.episode[static_cast<std::size_t>(e)], b.slot);
   const double* arrivals = x.arrivals.data() + slot;
@@ -124,7 +124,7 @@ void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Ba
     const double pool =
         reserve->efficiency / p.pool.needs[0] *
         std::min(decision[nodes] * p.pool.budget, std::max(0.0, p.pool.budget - placed));
-    dispatch(*reserve, model, importance, pool, s.limit.data(), s.load.data(),
+    dispatch(*reserve, dispatch_scale(p), importance, pool, s.limit.data(), s.load.data(),
              b.dispatched.data() + row, s, nodes);
   }
 
@@ -139,9 +139,10 @@ void step_env(const Params& p, const BacklogError& model, const Exogenous& x, Ba
           b.served[i];
       error = ProgressError{p}.value(n, b.progress[i]);
     } else {
-      error = backlog_phi(waiting / model.scale[n]);
-      b.lost[i] = p.workload.abandonment * waiting;
-      b.backlog[i] = (1 - p.workload.abandonment) * waiting;
+      const QueueEnd end = end_slot(p, n, {waiting});
+      error = end.error;
+      b.lost[i] = end.lost;
+      b.backlog[i] = end.backlog;
     }
     b.error[i] = error;
     b.arrivals_last[i] = arrivals[n];
@@ -215,12 +216,7 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
 void step(const Params& p, const Exogenous& x, Batch& b, View<const double> decisions) {
   check_step(p, x, b, decisions);
   Scratch scratch(b.nodes);
-  std::visit(
-      [&](const auto& model) {
-        for (std::int64_t e = 0; e < b.envs; ++e)
-          step_env(p, model, x, b, e, decisions.row(e), scratch);
-      },
-      p.errors);
+  for (std::int64_t e = 0; e < b.envs; ++e) step_env(p, x, b, e, decisions.row(e), scratch);
   ++b.slot;
   see(p, x, b);
 }

@@ -120,6 +120,10 @@ int decision_size(const Params& p);
 ///                   batch is past the last slot of `x`
 void step(const Params& p, const Exogenous& x, Batch& b, View<const double> decisions);
 
+/// A backlog that counts as large at node n, whatever the error model: features and heuristics
+/// divide by it. [wu]
+double backlog_scale(const Params& p, int n);
+
 /// Number of features that observe() writes, F.
 int feature_count(const Params& p);
 /// Their names, in order.
