@@ -1,9 +1,12 @@
-// One slot of the pool: water-filling, lag, service, reserve, abandonment, error, cost.
+// One slot of the pool: allocation, lag, service, reserve, abandonment, error, cost.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "sim/allocate.h"
+#include "sim/errors.h"
 #include "sim/gains.h"
+#include "sim/reserve.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
@@ -60,114 +63,142 @@ void see(const Params& p, const Exogenous& x, Batch& b) {
   }
 }
 
-/// Room for the numbers of one environment between the stages of a slot.
-struct Scratch {
-  std::vector<double> load, limit, priority;
-  explicit Scratch(int nodes)
-      : load(static_cast<std::size_t>(nodes)), limit(load), priority(load) {}
+/// One environment in one slot: its exogenous input, and what the stages hand on to each other.
+struct Slot {
+  std::int64_t env = 0;
+  std::size_t row = 0;   ///< of the environment in the batch
+  std::size_t slot = 0;  ///< of the slot in the exogenous input
+  const double* arrivals = nullptr;
+  const double* available = nullptr;
+  const double* importance = nullptr;
+  double moved = 0;  ///< smooth movement of the placed rates, summed [wu/slot]
+  Allocation allocation;
+  ReserveSlot reserve;
+
+  explicit Slot(int nodes) : allocation(nodes), reserve(nodes) {}
+  /// Turns to environment e.
+  void enter(const Exogenous& x, const Batch& b, std::int64_t e) {
+    env = e;
+    row = b.at(e);
+    slot = x.at(b.episode[static_cast<std::size_t>(e)], b.slot);
+    arrivals = x.arrivals.data() + slot;
+    available = x.availability.data() + slot;
+    importance = x.importance.data() + slot;
+  }
 };
 
-/// Sends the reserve to where work waits. \param load [N] work after the placed rate; lowered
-void dispatch(const SharedReserve& reserve, const double* scale, const double* importance,
-              double pool, const double* limit, double* load, double* dispatched, Scratch& s,
-              int nodes) {
-  if (reserve.dispatch == Dispatch::optimal) {
-    dispatch_optimally(load, limit, importance, scale, pool, dispatched, nodes);
-  } else {
-    for (int n = 0; n < nodes; ++n) s.priority[static_cast<std::size_t>(n)] = importance[n];
-    dispatch_by_priority(limit, s.priority.data(), pool, dispatched, nodes);
+/// Lag: the placed rates follow the commanded ones.
+void place(const Params& p, Batch& b, Slot& s) {
+  s.moved = 0;
+  for (int n = 0; n < b.nodes; ++n) {
+    const std::size_t i = s.row + static_cast<std::size_t>(n);
+    const double before = b.rate[i];
+    b.grant[i] = s.allocation.grant[static_cast<std::size_t>(n)];
+    b.rate[i] = lagged(before, b.grant[i], p.pool.lag);
+    s.moved += movement(b.rate[i] - before, p.cost.switching_smoothing);
   }
-  for (int n = 0; n < nodes; ++n) load[n] -= dispatched[n];
 }
 
-void step_env(const Params& p, const Exogenous& x, Batch& b, std::int64_t e, const double* decision,
-              Scratch& s) {
-  const int nodes = b.nodes;
-  const std::size_t row = b.at(e), slot = x.at(b.episode[static_cast<std::size_t>(e)], b.slot);
-  const double* arrivals = x.arrivals.data() + slot;
-  const double* available = x.availability.data() + slot;
-  const double* importance = x.importance.data() + slot;
-  const SharedReserve* reserve = p.pool.shared_reserve();
-  const int resources = p.pool.resource_count();
-  const double placed_share = reserve != nullptr ? 1 - decision[nodes] : 1;
-  double* grant = b.grant.data() + row;
-  waterfill(decision, p.pool.capacity.value.data(), p.pool.needs.data(), p.pool.budgets.data(),
-            placed_share, grant, nodes, resources);
-
-  double moved = 0, used = 0, concentrated = 0, placed = 0;
-  for (int n = 0; n < nodes; ++n) {
-    const std::size_t i = row + static_cast<std::size_t>(n);
-    const double before = b.rate[i], up = available[n] * p.pool.capacity[n];
-    const double rate = lagged(before, grant[n], p.pool.lag);
+/// The placed rates do what work there is, as far as the node is up.
+void serve(const Params& p, Batch& b, Slot& s) {
+  for (int n = 0; n < b.nodes; ++n) {
+    const std::size_t i = s.row + static_cast<std::size_t>(n);
+    const double up = s.available[n] * p.pool.capacity[n];
     const bool progress = p.pool.is_progress(n);
     // A progress node always has something to work on.
     const double load =
-        progress ? std::numeric_limits<double>::infinity() : b.backlog[i] + arrivals[n];
-    const double served = std::min(std::min(rate, up), load);
-    s.load[static_cast<std::size_t>(n)] = progress ? 0 : load - served;
-    s.limit[static_cast<std::size_t>(n)] =
+        progress ? std::numeric_limits<double>::infinity() : b.backlog[i] + s.arrivals[n];
+    const double served = std::min(std::min(b.rate[i], up), load);
+    s.reserve.left[static_cast<std::size_t>(n)] = progress ? 0 : load - served;
+    s.reserve.limit[static_cast<std::size_t>(n)] =
         progress ? 0 : std::min(load - served, std::max(0.0, up - served));
-    b.rate[i] = rate;
     b.served[i] = served;
-    for (int k = 0; k < resources; ++k) {
-      const double share =
-          grant[n] * p.pool.need_of(n, k) / p.pool.budgets[static_cast<std::size_t>(k)] / resources;
-      used += share;
-      concentrated += share * share * resources;
-    }
-    placed += rate * p.pool.need_of(n, 0);
-    moved += movement(rate - before, p.cost.switching_smoothing);
   }
-  if (reserve != nullptr) {
-    // The reserve is what was kept back, and no more than what the placed rates leave of the
-    // budget.
-    const double pool =
-        reserve->efficiency / p.pool.needs[0] *
-        std::min(decision[nodes] * p.pool.budget, std::max(0.0, p.pool.budget - placed));
-    dispatch(*reserve, dispatch_scale(p), importance, pool, s.limit.data(), s.load.data(),
-             b.dispatched.data() + row, s, nodes);
-  }
+}
 
-  double weighted_error = 0, weighted_score = 0, total_importance = 0, worst = 0, soft = 0;
-  for (int n = 0; n < nodes; ++n) {
-    const std::size_t i = row + static_cast<std::size_t>(n);
-    const double waiting = std::max(0.0, s.load[static_cast<std::size_t>(n)]);
-    double error = 0;
+/// What was kept back goes to where work waits.
+void send_reserve(const Params& p, Batch& b, double share, Slot& s) {
+  double placed = 0;
+  for (int n = 0; n < b.nodes; ++n)
+    placed += b.rate[s.row + static_cast<std::size_t>(n)] * p.pool.need_of(n, 0);
+  dispatch(*p.pool.shared_reserve(), p, s.importance, share, placed, s.reserve);
+  std::copy_n(s.reserve.dispatched.data(), b.nodes, b.dispatched.data() + s.row);
+}
+
+/// Work that waits becomes backlog and error, service becomes progress and less error.
+void work(const Params& p, const Exogenous& x, Batch& b, Slot& s) {
+  for (int n = 0; n < b.nodes; ++n) {
+    const auto at = static_cast<std::size_t>(n);
+    const std::size_t i = s.row + at;
     if (p.pool.is_progress(n)) {
       b.progress[i] =
-          x.keep[slot + static_cast<std::size_t>(n)] * (1 - p.progress.forgetting) * b.progress[i] +
-          b.served[i];
-      error = ProgressError{p}.value(n, b.progress[i]);
+          x.keep[s.slot + at] * (1 - p.progress.forgetting) * b.progress[i] + b.served[i];
+      b.error[i] = ProgressError{p}.value(n, b.progress[i]);
     } else {
+      const double waiting = std::max(0.0, s.reserve.left[at] - s.reserve.dispatched[at]);
       const QueueEnd end = end_slot(p, n, {waiting});
-      error = end.error;
+      b.error[i] = end.error;
       b.lost[i] = end.lost;
       b.backlog[i] = end.backlog;
     }
-    b.error[i] = error;
-    b.arrivals_last[i] = arrivals[n];
-    b.arrivals_fast[i] += kFast * (arrivals[n] - b.arrivals_fast[i]);
-    b.arrivals_slow[i] += kSlow * (arrivals[n] - b.arrivals_slow[i]);
-    b.availability[i] = available[n];
-    b.down_slots[i] = available[n] > 0 ? 0 : b.down_slots[i] + 1;
-    weighted_error += importance[n] * error;
-    weighted_score += importance[n] * (1 - error);
-    total_importance += importance[n];
-    worst = std::max(worst, error);
   }
-  const auto at = static_cast<std::size_t>(e);
+}
+
+/// What the slot has shown: averages of arrivals, and which nodes were up.
+void remember(Batch& b, const Slot& s) {
+  for (int n = 0; n < b.nodes; ++n) {
+    const std::size_t i = s.row + static_cast<std::size_t>(n);
+    b.arrivals_last[i] = s.arrivals[n];
+    b.arrivals_fast[i] += kFast * (s.arrivals[n] - b.arrivals_fast[i]);
+    b.arrivals_slow[i] += kSlow * (s.arrivals[n] - b.arrivals_slow[i]);
+    b.availability[i] = s.available[n];
+    b.down_slots[i] = s.available[n] > 0 ? 0 : b.down_slots[i] + 1;
+  }
+}
+
+/// The terms of the cost, and the score.
+void charge(const Params& p, Batch& b, const Slot& s) {
+  const int nodes = b.nodes, resources = p.pool.resource_count();
+  double weighted_error = 0, weighted_score = 0, total_importance = 0, worst = 0, soft = 0;
+  double used = 0, concentrated = 0;
+  for (int n = 0; n < nodes; ++n) {
+    const std::size_t i = s.row + static_cast<std::size_t>(n);
+    const double error = b.error[i];
+    weighted_error += s.importance[n] * error;
+    weighted_score += s.importance[n] * (1 - error);
+    total_importance += s.importance[n];
+    worst = std::max(worst, error);
+    for (int k = 0; k < resources; ++k) {
+      const double share = b.grant[i] * p.pool.need_of(n, k) /
+                           p.pool.budgets[static_cast<std::size_t>(k)] / resources;
+      used += share;
+      concentrated += share * share * resources;
+    }
+  }
+  const auto at = static_cast<std::size_t>(s.env);
   b.fairness_cost[at] = 0;
   if (p.cost.worst > 0) {
     const double temperature = p.cost.worst_temperature;
     for (int n = 0; n < nodes; ++n)
-      soft += std::exp((b.error[row + static_cast<std::size_t>(n)] - worst) / temperature);
+      soft += std::exp((b.error[s.row + static_cast<std::size_t>(n)] - worst) / temperature);
     b.fairness_cost[at] = p.cost.worst * (worst + temperature * std::log(soft / nodes));
   }
   b.error_cost[at] = weighted_error / nodes;
-  b.switching_cost[at] = p.cost.switching * moved / nodes;
+  b.switching_cost[at] = p.cost.switching * s.moved / nodes;
   b.use_cost[at] = p.cost.use * used + p.cost.concentration * nodes * concentrated;
   b.cost[at] = b.error_cost[at] + b.switching_cost[at] + b.fairness_cost[at] + b.use_cost[at];
   b.score[at] = total_importance > 0 ? weighted_score / total_importance : 1;
+}
+
+/// One slot of the environment that `s` has entered.
+void step_env(const Params& p, const Exogenous& x, Batch& b, const double* decision, Slot& s) {
+  allocate(p, decision, s.allocation);
+  place(p, b, s);
+  serve(p, b, s);
+  if (p.pool.shared_reserve() != nullptr) send_reserve(p, b, decision[b.nodes], s);
+  work(p, x, b, s);
+  remember(b, s);
+  charge(p, b, s);
 }
 
 }  // namespace
@@ -215,8 +246,11 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
 
 void step(const Params& p, const Exogenous& x, Batch& b, View<const double> decisions) {
   check_step(p, x, b, decisions);
-  Scratch scratch(b.nodes);
-  for (std::int64_t e = 0; e < b.envs; ++e) step_env(p, x, b, e, decisions.row(e), scratch);
+  Slot slot(b.nodes);
+  for (std::int64_t e = 0; e < b.envs; ++e) {
+    slot.enter(x, b, e);
+    step_env(p, x, b, decisions.row(e), slot);
+  }
   ++b.slot;
   see(p, x, b);
 }
