@@ -288,7 +288,8 @@ class BaselineActor : public Actor {
       double* w = decisions.row(e);
       entry_.weigh(seen(b, row), knobs_.data(), w);
       // No rule sends resource to a node that was down a moment ago.
-      for (int n = 0; n < b.nodes; ++n) w[n] *= b.availability[row + static_cast<std::size_t>(n)];
+      const auto& up = b.available_now.empty() ? b.availability : b.available_now;
+      for (int n = 0; n < b.nodes; ++n) w[n] *= up[row + static_cast<std::size_t>(n)];
       if (decisions.cols > b.nodes) w[b.nodes] = knobs_.back();
     }
   }
@@ -307,7 +308,7 @@ class BaselineActor : public Actor {
   Seen seen(const sim::Batch& b, std::size_t row) const {
     return {b.nodes,
             b.backlog.data() + row,
-            b.arrivals_fast.data() + row,
+            (b.arrivals_now.empty() ? b.arrivals_fast : b.arrivals_now).data() + row,
             b.arrivals_slow.data() + row,
             b.importance.data() + row,
             params_.pool.capacity.value.data(),

@@ -44,6 +44,15 @@ void add_part(const PoissonPart& part, const Params&, const Episode& episode, in
     }
 }
 
+void add_part(const BernoulliPart& part, const Params&, const Episode& episode, int index,
+              Inflow& in) {
+  for (int t = 0; t < in.slots; ++t)
+    for (int n = 0; n < in.nodes; ++n) {
+      Draws draws = episode.draws(Stream::poisson, n, t + std::int64_t{index} * in.slots);
+      if (draws.uniform() < part.rate[n]) in.arrivals[in.at(t, n)] += part.size;
+    }
+}
+
 void add_part(const CascadePart& part, const Params& p, const Episode& episode, int index,
               Inflow& in) {
   // Platoons under way when the episode begins are part of it: starts are drawn for the slots
@@ -261,6 +270,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
   x.importance.resize(size);
   if (p.pool.has_progress()) x.keep.assign(size, 1);
   const auto* wear = std::get_if<WearFailures>(&p.workload.failures);
+  const auto* outages = std::get_if<Outages>(&p.workload.failures);
   if (wear != nullptr) x.health.assign(size, 0);
   if (std::holds_alternative<WindowsCalendar>(p.workload.calendar)) x.window.assign(size, 0);
   for_each_tile(count, [&](std::int64_t i) {
@@ -301,6 +311,11 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
     if (wear != nullptr)
       draw_failures(*wear, episode, x.slots, x.nodes, x.availability.data() + first_slot,
                     x.health.data() + first_slot);
+    if (outages != nullptr)
+      for (int t = 0; t < x.slots; ++t)
+        for (int n = 0; n < x.nodes; ++n)
+          if (episode.draws(Stream::failures, n, t).uniform() >= outages->up[n])
+            x.availability[x.at(i, t) + static_cast<std::size_t>(n)] = 0;
   });
   return x;
 }

@@ -13,6 +13,9 @@ constexpr double kRootOffset = 0.01;  // [wu]
 bool has_failures(const Params& p) {
   return !std::holds_alternative<NoFailures>(p.workload.failures);
 }
+bool has_health(const Params& p) {
+  return std::holds_alternative<WearFailures>(p.workload.failures);
+}
 bool has_windows(const Params& p) {
   return std::holds_alternative<WindowsCalendar>(p.workload.calendar);
 }
@@ -21,7 +24,8 @@ bool has_windows(const Params& p) {
 
 int feature_count(const Params& p) {
   return static_cast<int>(14 + (p.pool.geometry != Geometry::none ? 2 : 0) +
-                          (has_failures(p) ? 3 : 0) + (has_windows(p) ? 2 : 0) +
+                          (has_failures(p) ? 2 : 0) + (has_health(p) ? 1 : 0) +
+                          (has_windows(p) ? 2 : 0) + (p.observation.arrivals_shown ? 2 : 0) +
                           (p.pool.has_progress() ? 4 : 0) +
                           (p.pool.resource_count() > 1 ? p.pool.resource_count() : 0));
 }
@@ -43,8 +47,10 @@ std::vector<std::string> feature_names(const Params& p) {
                                  "mean_arrivals_slow"};
   if (p.pool.geometry != Geometry::none)
     names.insert(names.end(), {"position_cos", "position_sin"});
-  if (has_failures(p)) names.insert(names.end(), {"availability", "down_slots", "health"});
+  if (has_failures(p)) names.insert(names.end(), {"availability", "down_slots"});
+  if (has_health(p)) names.emplace_back("health");
   if (has_windows(p)) names.insert(names.end(), {"window_near", "window_far"});
+  if (p.observation.arrivals_shown) names.insert(names.end(), {"arrivals_now", "available_now"});
   if (p.pool.has_progress())
     names.insert(names.end(), {"is_progress", "progress", "progress_scale", "margin_ahead"});
   if (p.pool.resource_count() > 1)
@@ -97,11 +103,15 @@ void observe(const Params& p, const Batch& b, View<float> features) {
       if (has_failures(p)) {
         put(b.availability[i]);
         put(b.down_slots[i] / 8);
-        put(b.health[i]);
       }
+      if (has_health(p)) put(b.health[i]);
       if (has_windows(p)) {  // two views of how near the window is, for short and long plans
         put(std::exp(-b.window[i] / 5));
         put(std::exp(-b.window[i] / 15));
+      }
+      if (p.observation.arrivals_shown) {
+        put(b.arrivals_now[i] / fair);
+        put(b.available_now[i]);
       }
       if (p.pool.has_progress()) {
         const double x0 =

@@ -258,6 +258,8 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
         {"workload.parts", "is empty: no work would ever arrive at the queue nodes"});
   if (const auto* wear = std::get_if<WearFailures>(&p.workload.failures))
     check_order(wear->down, "workload.failures.down", problems);
+  if (auto* outages = std::get_if<Outages>(&p.workload.failures))
+    resolver(outages->up, "workload.failures.up");
   if (const auto* windows = std::get_if<WindowsCalendar>(&p.workload.calendar))
     if (windows->length >= windows->period)
       problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +
@@ -275,6 +277,9 @@ std::vector<double> base_rate(const Params& p) {
       add = &trace->mean;
     } else if (const auto* heavy = std::get_if<HeavyTailPart>(&part)) {
       for (const double rate : heavy->rate.value) jobs.push_back(rate * mean_job(*heavy));
+      add = &jobs;
+    } else if (const auto* bernoulli = std::get_if<BernoulliPart>(&part)) {
+      for (const double rate : bernoulli->rate.value) jobs.push_back(rate * bernoulli->size);
       add = &jobs;
     } else {
       std::visit(

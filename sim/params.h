@@ -97,10 +97,21 @@ void fields(V& v, Cost& c) {
   v("score", c.score, "how errors become performance scores");
 }
 
+/// What a policy knows before it acts.
+struct Observation {
+  bool arrivals_shown = false;
+};
+template <class V>
+void fields(V& v, Observation& o) {
+  v("arrivals_shown", o.arrivals_shown,
+    "policies know the arrivals and the availability of the slot to come before they act");
+}
+
 /// Everything constant about a simulation.
 struct Params {
   Pool pool;
   Workload workload;
+  Observation observation;
   ErrorModel errors;
   Progress progress;
   Cost cost;
@@ -109,6 +120,7 @@ template <class V>
 void fields(V& v, Params& p) {
   v(required("pool"), p.pool, "the nodes and what they share");
   v(required("workload"), p.workload, "the work that arrives");
+  v("observation", p.observation, "what a policy knows before it acts");
   v("errors", p.errors, "how waiting work becomes an error, at queue nodes");
   v("progress", p.progress, "how progress grows and lowers the error, at progress nodes");
   v("cost", p.cost, "weights of the cost terms, and the performance score");

@@ -50,6 +50,10 @@ void see(const Params& p, const Exogenous& x, Batch& b) {
     const std::size_t from = x.at(b.episode[static_cast<std::size_t>(e)], b.slot), to = b.at(e);
     for (std::size_t n = 0; n < static_cast<std::size_t>(b.nodes); ++n) {
       b.importance[to + n] = x.importance[from + n];
+      if (p.observation.arrivals_shown) {
+        b.arrivals_now[to + n] = x.arrivals[from + n];
+        b.available_now[to + n] = x.availability[from + n];
+      }
       if (!x.window.empty()) b.window[to + n] = x.window[from + n];
       if (!x.health.empty()) b.health[to + n] += kHealth * (x.health[from + n] - b.health[to + n]);
       const double gain = gain_per_share(p, b, to + n, static_cast<int>(n));
@@ -229,6 +233,10 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
   b.margin_ahead.assign(size, 0);
   if (!x.health.empty()) b.health.assign(size, 0);
   if (!x.window.empty()) b.window.assign(size, 0);
+  if (p.observation.arrivals_shown) {
+    b.arrivals_now.assign(size, 0);
+    b.available_now.assign(size, 1);
+  }
 
   b.base_rate = base_rate(p);
   const std::vector<double> even(static_cast<std::size_t>(b.nodes), 1.0);

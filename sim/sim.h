@@ -80,6 +80,9 @@ struct Batch {
   std::vector<double> down_slots;     ///< [E, N] slots a node has been down for, 0 when up
   std::vector<double> health;         ///< [E, N] EWMA of the signal, weight 0.3; may be empty
   std::vector<double> window;         ///< [E, N] slots to the next window; may be empty
+  std::vector<double>
+      arrivals_now;  ///< [E, N] work that the slot to come brings; may be empty [wu]
+  std::vector<double> available_now;  ///< [E, N] and who is up in it; empty unless both are shown
   std::vector<double> margin;         ///< [E, N] -d error / d service, times W, per budget share
   std::vector<double> margin_ahead;   ///< [E, N] the same with W of the kAhead coming slots
   // ---- results of the last step; a policy has no business here before observing

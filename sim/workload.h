@@ -58,6 +58,17 @@ void fields(V& v, PoissonPart& k) {
   v("size", k.size, above(0, 1e9), "wu",
     "work of one job; arrivals are Poisson(rate / size) * size");
 }
+/// In each slot a job with probability `rate`, else none; brings its own noise as well.
+struct BernoulliPart {
+  static constexpr const char* name = "bernoulli";
+  NodeValues rate{0.1};
+  double size = 1;
+};
+template <class V>
+void fields(V& v, BernoulliPart& k) {
+  v(required("rate"), k.rate, Range{0, 1}, "1/slot", "probability of a job at each node");
+  v("size", k.size, above(0, 1e9), "wu", "work of one job");
+}
 /// Platoons: a burst that starts at a random node and moves on, one node every `hop` slots.
 struct CascadePart {
   static constexpr const char* name = "cascade";
@@ -234,8 +245,8 @@ void fields(V& v, TracePart& k) {
 }
 
 using WorkloadPart =
-    std::variant<ConstantPart, PoissonPart, CascadePart, BurstsPart, DiurnalPart, RegimePart,
-                 DriftPart, HeavyTailPart, TracePart>;  // <- the registration
+    std::variant<ConstantPart, PoissonPart, BernoulliPart, CascadePart, BurstsPart, DiurnalPart,
+                 RegimePart, DriftPart, HeavyTailPart, TracePart>;  // <- the registration
 
 struct NoFailures {
   static constexpr const char* name = "none";
@@ -262,7 +273,16 @@ void fields(V& v, WearFailures& k) {
     "standard deviation of the health signal around 0 (healthy) or 1 (worn)");
   v("worn_capacity", k.worn_capacity, Range{0, 1}, "1", "share of its capacity a worn node has");
 }
-using Failures = std::variant<NoFailures, WearFailures>;
+/// In each slot a node is up or down, whatever it was before.
+struct Outages {
+  static constexpr const char* name = "outages";
+  NodeValues up{0.9};
+};
+template <class V>
+void fields(V& v, Outages& k) {
+  v("up", k.up, Range{0, 1}, "1", "probability that a node is up in a slot");
+}
+using Failures = std::variant<NoFailures, WearFailures, Outages>;
 
 /// Importance stays what it is.
 struct SteadyCalendar {

@@ -26,12 +26,13 @@ namespace {
 using Faults = std::vector<std::string>;
 
 const std::string kTopKeys =
-    "\n  known keys: version, name, description, seed, pool, workload, errors, progress, cost, "
-    "attention, agent, training, evaluation, output";
+    "\n  known keys: version, name, description, seed, pool, workload, observation, errors, "
+    "progress, "
+    "cost, attention, agent, training, evaluation, output";
 const std::string kPoolKeys =
     "\n  known keys: nodes, groups, capacity, need, budget, lag, geometry, resources, reserve";
 const std::string kPartKinds =
-    "constant, poisson, cascade, bursts, diurnal, regime, drift, heavy_tail, trace";
+    "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace";
 
 std::string with_pool(const std::string& keys) {
   return "version: 1\nname: t\npool: {nodes: 2, " + keys +

@@ -54,7 +54,7 @@ TEST_CASE("keys: one line per key, with type, unit, range, default and meaning")
   REQUIRE(parts != nullptr);
   CHECK(parts->type == "list");
   CHECK(parts->range ==
-        "constant, poisson, cascade, bursts, diurnal, regime, drift, heavy_tail, trace");
+        "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace");
   CHECK(parts->default_ == "[]");
   CHECK(find(all, "pool")->default_ == "required");
   const KeyInfo* noise = find(all, "workload.noise");
@@ -146,8 +146,8 @@ TEST_CASE("keys_json_schema: draft 7, closed maps, ranges, kinds") {
     kinds.push_back(k["properties"]["kind"]["const"]);
     CHECK(k["required"][0] == "kind");
   }
-  CHECK(kinds == std::vector<std::string>{"constant", "poisson", "cascade", "bursts", "diurnal",
-                                          "regime", "drift", "heavy_tail", "trace"});
+  CHECK(kinds == std::vector<std::string>{"constant", "poisson", "bernoulli", "cascade", "bursts",
+                                          "diurnal", "regime", "drift", "heavy_tail", "trace"});
   const auto& resource = pool["properties"]["resources"]["items"];
   CHECK(resource["required"] == nlohmann::json({"name"}));
   CHECK(resource["properties"]["need"]["oneOf"].size() == 4);
