@@ -103,8 +103,40 @@ void check_order(const std::array<int, 2>& pair, const std::string& path,
                                   "], expected the smaller number first"});
 }
 
-void check_trace(const TracePart& trace, const Params& p, const std::string& path,
+/// \returns whether nodes_of() can be asked
+bool check_group(const Pool& pool, const std::string& group, const std::string& path,
                  std::vector<Problem>& problems) {
+  std::string known;
+  for (const Group& g : pool.groups) {
+    if (g.name == group) return true;
+    known += (known.empty() ? "" : ", ") + g.name;
+  }
+  if (group.empty()) return true;
+  problems.push_back({path, "is \"" + group + "\", expected a group of pool.groups (" +
+                                (known.empty() ? "there are none" : known) + ")"});
+  return false;
+}
+
+// What no single key of a part can tell.
+template <class Part>
+void check_part(const Part&, const Params&, const std::string&, std::vector<Problem>&) {}
+void check_part(const FramesPart& part, const Params&, const std::string& path,
+                std::vector<Problem>& problems) {
+  if (part.length > part.period)
+    problems.push_back({path + ".length", "is " + std::to_string(part.length) +
+                                              ", expected at most the period of " +
+                                              std::to_string(part.period)});
+}
+void check_part(const CascadePart& part, const Params& p, const std::string& path,
+                std::vector<Problem>& problems) {
+  const NodeRun run = nodes_of(p.pool, part.group);
+  if (part.first >= 0 && (part.first < run.first || part.first >= run.first + run.count))
+    problems.push_back({path + ".first", "is " + std::to_string(part.first) + ", expected -1 or " +
+                                             std::to_string(run.first) + " to " +
+                                             std::to_string(run.first + run.count - 1)});
+}
+void check_part(const TracePart& trace, const Params& p, const std::string& path,
+                std::vector<Problem>& problems) {
   if (trace.mean.empty()) return;  // the log could not be read: that has been said already
   const std::int64_t slots = trace.slots(), test = slots - trace.train_slots;
   const std::int64_t window = p.workload.slots;
@@ -122,6 +154,23 @@ void check_trace(const TracePart& trace, const Params& p, const std::string& pat
         {path + ".train_fraction", "leaves " + std::to_string(test) +
                                        " evaluation slots, fewer than one window of " +
                                        std::to_string(window) + " slots"});
+}
+
+void check_leaders(const FollowCalendar& calendar, const Params& p,
+                   std::vector<Problem>& problems) {
+  const std::vector<double> mean = mean_rate(p);
+  for (int n = 0; n < p.pool.nodes; ++n) {
+    const double leader = calendar.leader[n];
+    std::string wrong;
+    if (leader != std::floor(leader) || leader >= p.pool.nodes)
+      wrong = ", expected a whole number from -1 to " + std::to_string(p.pool.nodes - 1);
+    else if (leader >= 0 && !(mean[static_cast<std::size_t>(leader)] > 0))
+      wrong = ", a node at which no work arrives";
+    if (wrong.empty()) continue;
+    problems.push_back({"workload.calendar.leader",
+                        "of node " + std::to_string(n) + " is " + number(leader) + wrong});
+    return;
+  }
 }
 
 void resolve_dynamics(Pool& pool) {
@@ -196,13 +245,6 @@ void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
         {"pool.reserve", "works with one resource, this pool has " + std::to_string(count)});
 }
 
-/// Mean of a Pareto job size cut at `largest`.
-double mean_job(const HeavyTailPart& part) {
-  const double a = part.tail, s = part.smallest, l = std::max(part.largest, s);
-  if (std::fabs(a - 1) < 1e-9) return s * (1 + std::log(l / s));
-  return (a * s - s * std::pow(s / l, a - 1)) / (a - 1);
-}
-
 }  // namespace
 
 std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
@@ -222,21 +264,23 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
         [&](auto& part) {
           if constexpr (requires { part.rate.given; }) resolver(part.rate, path + ".rate");
           if constexpr (requires { part.phase.given; }) resolver(part.phase, path + ".phase");
-          if constexpr (requires { part.length; })
+          if constexpr (requires { part.height.given; }) resolver(part.height, path + ".height");
+          if constexpr (requires { part.low.given; }) {
+            resolver(part.low, path + ".low");
+            resolver(part.high, path + ".high");
+          }
+          if constexpr (requires { part.group; })
+            if (!check_group(p.pool, part.group, path + ".group", problems)) return;
+          if constexpr (requires { check_order(part.length, path, problems); })
             check_order(part.length, path + ".length", problems);
-          if constexpr (requires {
-                          part.low;
-                          part.high;
-                        }) {
+          check_part(part, p, path, problems);
+          if constexpr (requires { part.low > part.high; }) {
             if (part.low > part.high)
               problems.push_back({path + ".low", "is " + number(part.low) +
                                                      ", above `high` = " + number(part.high)});
           }
         },
         p.workload.parts[i]);
-    if (auto* trace = std::get_if<TracePart>(&p.workload.parts[i])) {
-      check_trace(*trace, p, path, problems);
-    }
   }
   if (auto* backlog = std::get_if<BacklogError>(&p.errors))
     resolver(backlog->scale, "errors.scale");
@@ -265,33 +309,12 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
       problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +
                                                           ", expected less than the period of " +
                                                           std::to_string(windows->period)});
-  return problems;
-}
-
-std::vector<double> base_rate(const Params& p) {
-  std::vector<double> base(static_cast<std::size_t>(p.pool.nodes), 0);
-  for (const WorkloadPart& part : p.workload.parts) {
-    const std::vector<double>* add = nullptr;
-    std::vector<double> jobs;
-    if (const auto* trace = std::get_if<TracePart>(&part)) {
-      add = &trace->mean;
-    } else if (const auto* heavy = std::get_if<HeavyTailPart>(&part)) {
-      for (const double rate : heavy->rate.value) jobs.push_back(rate * mean_job(*heavy));
-      add = &jobs;
-    } else if (const auto* bernoulli = std::get_if<BernoulliPart>(&part)) {
-      for (const double rate : bernoulli->rate.value) jobs.push_back(rate * bernoulli->size);
-      add = &jobs;
-    } else {
-      std::visit(
-          [&](const auto& steady) {
-            if constexpr (requires { steady.rate.value; }) add = &steady.rate.value;
-          },
-          part);
-    }
-    if (add != nullptr)
-      for (std::size_t n = 0; n < base.size(); ++n) base[n] += (*add)[n];
+  if (auto* follow = std::get_if<FollowCalendar>(&p.workload.calendar)) {
+    resolver(follow->leader, "workload.calendar.leader");
+    // Mean rates are known only when all else is right.
+    if (problems.empty()) check_leaders(*follow, p, problems);
   }
-  return base;
+  return problems;
 }
 
 }  // namespace cra::sim

@@ -32,6 +32,9 @@ enum class Stream : std::uint8_t {
   failures = 13,    ///< wear, failure, repair, health signal
   shift = 15,       ///< shifts of what progress nodes learn
   calendar = 14,    ///< importance over time
+  contagion = 16,   ///< bursts that raise the chance of bursts
+  frames = 17,      ///< where in its period a node is
+  two_state = 18,   ///< state of a switch
 };
 
 /// Which family of episodes an episode number belongs to; families never share random numbers.

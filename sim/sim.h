@@ -26,8 +26,12 @@ namespace cra::sim {
 std::vector<Problem> resolve(Params& p, std::uint64_t seed);
 
 /// Mean work that arrives at each node in a slot, as far as the parts are steady: constant and
-/// poisson rates and training means of traces; bursts are not in it. [N], [wu/slot]
+/// poisson rates, frames and training means of traces; bursts are not in it. [N], [wu/slot]
 std::vector<double> base_rate(const Params& p);
+
+/// Long-run mean of the work that arrives at each node in a slot, everything included; of traces,
+/// that of the training part. [N], [wu/slot]
+std::vector<double> mean_rate(const Params& p);
 
 // ---- exogenous input -------------------------------------------------------------------
 

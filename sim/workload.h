@@ -35,7 +35,23 @@ struct NoNoise {
 };
 template <class V>
 void fields(V&, NoNoise&) {}
-using Noise = std::variant<GammaNoise, PoissonNoise, NoNoise>;
+struct LogNormalNoise {
+  static constexpr const char* name = "lognormal";
+  double sigma = 0.5;
+};
+template <class V>
+void fields(V& v, LogNormalNoise& k) {
+  v("sigma", k.sigma, Range{0, 10}, "1",
+    "arrivals are rate * exp(sigma N(0, 1) - sigma^2 / 2): rarely very large");
+}
+using Noise =
+    std::variant<GammaNoise, PoissonNoise, NoNoise, LogNormalNoise>;  // <- the registration
+
+/// Nodes that a part stays in: those of a group, or all of them when `group` is empty.
+struct NodeRun {
+  int first = 0, count = 0;
+};
+NodeRun nodes_of(const Pool& pool, const std::string& group);
 
 /// Constant mean rate at every node.
 struct ConstantPart {
@@ -76,6 +92,9 @@ struct CascadePart {
   std::array<int, 2> length{12, 24};
   int hop = 3;
   double height = 3;
+  int first = -1;
+  double decay = 1;
+  std::string group{};
 };
 template <class V>
 void fields(V& v, CascadePart& k) {
@@ -85,6 +104,9 @@ void fields(V& v, CascadePart& k) {
   v("hop", k.hop, Range{1, 1e6}, "slots",
     "slots a platoon stays at a node before it moves to the next");
   v("height", k.height, Range{0, 1e9}, "wu/slot", "mean rate a platoon adds to the node it is at");
+  v("first", k.first, Range{-1, 65535}, "", "node at which platoons start; -1 = a random one");
+  v("decay", k.decay, Range{0, 1}, "1", "height that is left after a hop, as a share of before");
+  v("group", k.group, "name of the group of nodes that platoons stay in; empty = all nodes");
 }
 
 /// Storms: a hidden state switches on and off; while it is on, bursts start at random nodes
@@ -97,6 +119,7 @@ struct BurstsPart {
   std::array<int, 2> length{2, 3};
   double height = 3;
   int width = 1;
+  std::string group{};
 };
 template <class V>
 void fields(V& v, BurstsPart& k) {
@@ -107,6 +130,49 @@ void fields(V& v, BurstsPart& k) {
   v("length", k.length, Range{1, 1e6}, "slots", "shortest and longest burst, drawn uniformly");
   v("height", k.height, Range{0, 1e9}, "wu/slot", "mean rate a burst adds to each node it hits");
   v("width", k.width, Range{1, 65536}, "", "neighbouring nodes that a burst hits at once");
+  v("group", k.group, "name of the group of nodes that bursts stay in; empty = all nodes");
+}
+/// Contagion: a burst at a node raises the chance of bursts at all nodes of its sector for a while
+/// (self-exciting arrivals; Hawkes 1971, in slots and with a finite memory).
+struct ContagionPart {
+  static constexpr const char* name = "contagion";
+  double start = 0.005;
+  std::array<int, 2> length{2, 4};
+  double height = 3;
+  int sector = 3;
+  double factor = 6;
+  int memory = 10;
+  std::string group{};
+};
+template <class V>
+void fields(V& v, ContagionPart& k) {
+  v("start", k.start, Range{0, 1}, "1/slot",
+    "probability that a burst starts at a node while its sector is calm");
+  v("length", k.length, Range{1, 1e6}, "slots", "shortest and longest burst, drawn uniformly");
+  v("height", k.height, Range{0, 1e9}, "wu/slot", "mean rate a burst adds to its node");
+  v("sector", k.sector, Range{1, 65536}, "", "consecutive nodes that infect each other");
+  v("factor", k.factor, Range{1, 1e6}, "1",
+    "what `start` is multiplied with after a burst in the sector");
+  v("memory", k.memory, Range{1, 1e6}, "slots", "how long that lasts after the latest burst");
+  v("group", k.group, "name of the group of nodes that bursts stay in; empty = all nodes");
+}
+/// Frames: a burst at every node, once in a period; nothing is random but where in it a node is.
+struct FramesPart {
+  static constexpr const char* name = "frames";
+  int period = 8;
+  int length = 2;
+  NodeValues height{3.0};
+  bool random_phase = true;
+  std::string group{};
+};
+template <class V>
+void fields(V& v, FramesPart& k) {
+  v("period", k.period, Range{1, 1e6}, "slots", "slots from frame to frame");
+  v("length", k.length, Range{1, 1e6}, "slots", "slots that a frame takes, the first of a period");
+  v("height", k.height, Range{0, 1e9}, "wu/slot", "mean rate of each node during its frame");
+  v("random_phase", k.random_phase,
+    "each node's period begins at a random slot, drawn per episode; otherwise all begin at slot 0");
+  v("group", k.group, "name of the group of nodes that have frames; empty = all nodes");
 }
 /// Daily rhythm: rate (1 + swing sin(2 pi (t / period + phase))).
 struct DiurnalPart {
@@ -142,6 +208,22 @@ void fields(V& v, RegimePart& k) {
   v("high", k.high, Range{0, 1e3}, "1",
     "highest level, times the rate; levels are drawn uniformly");
   v("common", k.common, "all nodes share one level; otherwise each has its own");
+}
+/// A hidden switch, one for all nodes, is in one of two states; each node has a level for either.
+struct SwitchPart {
+  static constexpr const char* name = "switch";
+  NodeValues rate{0.5};
+  NodeValues low{0.5};
+  NodeValues high{1.5};
+  double jump = 0.03;
+};
+template <class V>
+void fields(V& v, SwitchPart& k) {
+  v(required("rate"), k.rate, Range{0, 1e9}, "wu/slot",
+    "work that arrives at each node at a level of 1");
+  v("low", k.low, Range{0, 1e3}, "1", "level of each node in one state, times its rate");
+  v("high", k.high, Range{0, 1e3}, "1", "level in the other state, times its rate");
+  v("jump", k.jump, Range{0, 1}, "1/slot", "probability that the state changes in a slot");
 }
 /// Rates that wander: level += pull (rate - level) + spread rate N(0, 1), kept in [low, high] rate.
 struct DriftPart {
@@ -246,7 +328,8 @@ void fields(V& v, TracePart& k) {
 
 using WorkloadPart =
     std::variant<ConstantPart, PoissonPart, BernoulliPart, CascadePart, BurstsPart, DiurnalPart,
-                 RegimePart, DriftPart, HeavyTailPart, TracePart>;  // <- the registration
+                 RegimePart, DriftPart, HeavyTailPart, TracePart, ContagionPart, FramesPart,
+                 SwitchPart>;  // <- the registration
 
 struct NoFailures {
   static constexpr const char* name = "none";
@@ -321,7 +404,25 @@ void fields(V& v, WalkCalendar& k) {
   v("pull", k.pull, Range{0, 1}, "1/slot", "share of the way back in a slot");
   v("spread", k.spread, Range{0, 10}, "1", "standard deviation of a slot's step of the logarithm");
 }
-using Calendar = std::variant<SteadyCalendar, WindowsCalendar, WalkCalendar>;
+/// Importance follows the work that arrived at another node: it is multiplied by the leader's
+/// arrivals of `delay` slots before, averaged and divided by their long-run mean (mean_rate()), so
+/// that it is about 1 on average; it is 1 as long as there are no such arrivals yet. Not by their
+/// mean over the episode: that would tell of the future.
+struct FollowCalendar {
+  static constexpr const char* name = "follow";
+  NodeValues leader{-1.0};
+  int delay = 20;
+  double smoothing = 0.9;
+};
+template <class V>
+void fields(V& v, FollowCalendar& k) {
+  v(required("leader"), k.leader, Range{-1, 65535}, "",
+    "node whose arrivals each node's importance follows; -1 = it keeps its own");
+  v("delay", k.delay, Range{1, 1e6}, "slots", "how far importance is behind the arrivals");
+  v("smoothing", k.smoothing, below(0, 1), "1",
+    "share of the average of the arrivals that stays in a slot; 0 = no average");
+}
+using Calendar = std::variant<SteadyCalendar, WindowsCalendar, WalkCalendar, FollowCalendar>;
 
 struct Workload {
   int slots = 120;

@@ -32,7 +32,8 @@ const std::string kTopKeys =
 const std::string kPoolKeys =
     "\n  known keys: nodes, groups, capacity, need, budget, lag, geometry, resources, reserve";
 const std::string kPartKinds =
-    "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace";
+    "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace, "
+    "contagion, frames, switch";
 
 std::string with_pool(const std::string& keys) {
   return "version: 1\nname: t\npool: {nodes: 2, " + keys +
@@ -220,12 +221,12 @@ TEST_CASE("every type of member reads and dumps") {
   Faults faults;
   read_every("flag: yes\nbig: true\ntexts: [a, [b]]\nsections: [{name: a}]\nkinds: [gamma, {}]\n",
              &faults);
-  CHECK(faults ==
-        Faults{"s:1:7: flag is \"yes\", expected true or false",
-               "s:2:6: big is \"true\", expected a whole number",
-               "s:3:12: texts.1 is a list, expected text",
-               "s:4:12: missing required key \"count\" in sections.0",
-               "s:5:16: missing required key \"kind\" in kinds.1\n  kinds: gamma, poisson, none"});
+  CHECK(faults == Faults{"s:1:7: flag is \"yes\", expected true or false",
+                         "s:2:6: big is \"true\", expected a whole number",
+                         "s:3:12: texts.1 is a list, expected text",
+                         "s:4:12: missing required key \"count\" in sections.0",
+                         "s:5:16: missing required key \"kind\" in kinds.1\n  kinds: gamma, "
+                         "poisson, none, lognormal"});
 
   const std::string text =
       "flag: true\n"

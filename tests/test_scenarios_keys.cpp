@@ -54,7 +54,8 @@ TEST_CASE("keys: one line per key, with type, unit, range, default and meaning")
   REQUIRE(parts != nullptr);
   CHECK(parts->type == "list");
   CHECK(parts->range ==
-        "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace");
+        "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace, "
+        "contagion, frames, switch");
   CHECK(parts->default_ == "[]");
   CHECK(find(all, "pool")->default_ == "required");
   const KeyInfo* noise = find(all, "workload.noise");
@@ -74,7 +75,7 @@ TEST_CASE("keys: one line per key, with type, unit, range, default and meaning")
   CHECK(find(all, "pool.resources[].need")->type == "per-node");
   CHECK(find(all, "pool.reserve")->default_ == "none");
   REQUIRE(find(all, "pool.reserve[shared].dispatch") != nullptr);
-  CHECK(find(all, "workload.calendar")->range == "steady, windows, walk");
+  CHECK(find(all, "workload.calendar")->range == "steady, windows, walk, follow");
   REQUIRE(find(all, "workload.failures[wear].down") != nullptr);
   CHECK(find(all, "progress.error")->default_ == "power_law");
   REQUIRE(find(all, "progress.error[exponential].gain") != nullptr);
@@ -147,7 +148,8 @@ TEST_CASE("keys_json_schema: draft 7, closed maps, ranges, kinds") {
     CHECK(k["required"][0] == "kind");
   }
   CHECK(kinds == std::vector<std::string>{"constant", "poisson", "bernoulli", "cascade", "bursts",
-                                          "diurnal", "regime", "drift", "heavy_tail", "trace"});
+                                          "diurnal", "regime", "drift", "heavy_tail", "trace",
+                                          "contagion", "frames", "switch"});
   const auto& resource = pool["properties"]["resources"]["items"];
   CHECK(resource["required"] == nlohmann::json({"name"}));
   CHECK(resource["properties"]["need"]["oneOf"].size() == 4);
@@ -162,7 +164,7 @@ TEST_CASE("keys_json_schema: draft 7, closed maps, ranges, kinds") {
   const auto& noise = schema["properties"]["workload"]["properties"]["noise"]["oneOf"];
   CHECK_FALSE(noise[0].contains("required"));
   CHECK(noise[1]["required"] == nlohmann::json({"kind"}));
-  CHECK(noise[3]["enum"] == nlohmann::json({"gamma", "poisson", "none"}));
+  CHECK(noise[4]["enum"] == nlohmann::json({"gamma", "poisson", "none", "lognormal"}));
 }
 
 TEST_CASE("did_you_mean: at most two edits, swaps count once, case not at all") {

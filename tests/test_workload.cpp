@@ -57,37 +57,6 @@ TEST_CASE("workload parts: the mean of each is what its parameters say") {
   CHECK(mean_of(many(p, 2000).arrivals) == doctest::Approx(.2 * job).epsilon(.04));
 }
 
-TEST_CASE(
-    "workload parts: each kind in the list depends on seed, episode and family, and on nothing "
-    "else") {
-  for (const WorkloadPart& part :
-       {WorkloadPart(PoissonPart{}), WorkloadPart(CascadePart{0.3, {4, 9}, 2, 3}),
-        WorkloadPart(BurstsPart{0.3, 0.1, 0.5, {2, 3}, 3, 1}), WorkloadPart(DiurnalPart{}),
-        WorkloadPart(RegimePart{}), WorkloadPart(DriftPart{}), WorkloadPart(HeavyTailPart{})}) {
-    const Params p = with_part(part);
-    const Exogenous x = draw(p, 1, EpisodeSet::evaluation, 0, 3);
-    CAPTURE(part.index());
-    CHECK(draw(p, 1, EpisodeSet::evaluation, 0, 3).arrivals == x.arrivals);
-    CHECK(draw(p, 2, EpisodeSet::evaluation, 0, 3).arrivals != x.arrivals);
-    CHECK(draw(p, 1, EpisodeSet::training, 0, 3).arrivals != x.arrivals);
-    const Exogenous later = draw(p, 1, EpisodeSet::evaluation, 2, 1);
-    CHECK(std::equal(later.arrivals.begin(), later.arrivals.end(),
-                     x.arrivals.begin() + static_cast<std::ptrdiff_t>(x.at(2, 0))));
-    CHECK(std::all_of(x.arrivals.begin(), x.arrivals.end(),
-                      [](double a) { return std::isfinite(a) && a >= 0; }));
-    // Two of a kind add up, and the second does not repeat the first.
-    Params two = p;
-    two.workload.parts.push_back(part);
-    must_resolve(two);
-    const Exogenous both = draw(two, 1, EpisodeSet::evaluation, 0, 3);
-    std::vector<double> second(x.arrivals.size());
-    for (std::size_t i = 0; i < second.size(); ++i) second[i] = both.arrivals[i] - x.arrivals[i];
-    CHECK(*std::min_element(second.begin(), second.end()) > -1e-9);
-    CHECK(mean_of(second) > 0);
-    CHECK(second != x.arrivals);
-  }
-}
-
 TEST_CASE("diurnal: a wave of its period and phase") {
   DiurnalPart part;
   part.rate = 1;

@@ -1,0 +1,49 @@
+// sim/episode.h (internal): what draw() puts together for one episode.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/sim.h"
+
+namespace cra::sim {
+
+/// Where the draws of one episode come from.
+struct Episode {
+  std::uint64_t seed;
+  EpisodeSet set;
+  std::int64_t number;
+
+  Draws draws(Stream stream, int node, std::int64_t slot) const {
+    return Draws(seed, set, number, stream, node, slot);
+  }
+};
+
+/// Mean rates and ready arrivals of one episode, [T, N] each.
+struct Inflow {
+  int slots, nodes;
+  double* rate;
+  double* arrivals;
+  std::size_t at(std::int64_t t, int n) const { return static_cast<std::size_t>(t * nodes + n); }
+};
+
+/// Adds the work of all parts; the workload's noise is applied to the summed rates.
+void add_arrivals(const Params& p, const Episode& episode, Inflow& in);
+
+/// Importance of one episode. [T, N] each
+struct Agenda {
+  int slots, nodes;
+  const double* arrivals;
+  const double* mean;  ///< [N] long-run mean of the arrivals
+  double* importance;  ///< holds the steady weights; multiplied
+  double* window;      ///< slots until the next window; null without windows
+  std::size_t at(std::int64_t t, int n) const { return static_cast<std::size_t>(t * nodes + n); }
+};
+void apply_calendar(const Calendar& calendar, const Episode& episode, Agenda& agenda);
+
+/// Availability and health signal of one episode.
+/// \param availability  [T, N] holds 1  \param health  [T, N]; null for kinds without a signal
+void draw_failures(const Failures& failures, const Episode& episode, int slots, int nodes,
+                   double* availability, double* health);
+
+}  // namespace cra::sim
