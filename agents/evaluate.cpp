@@ -58,9 +58,10 @@ void run_episodes(const Policy& policy, const sim::Params& p, const sim::Exogeno
     std::iota(rows.begin(), rows.end(), first);
     sim::Batch batch = sim::reset(p, x, std::move(rows));
     const std::unique_ptr<Actor> actor = policy.actor(count);
+    sim::Sight sight(p);
     Column decisions(static_cast<std::size_t>(count * size));
     for (int t = 0; t < x.slots; ++t) {
-      actor->act(batch, {decisions.data(), count, size});
+      actor->act(sight.look(batch), {decisions.data(), count, size});
       const View<const double> decided{decisions.data(), count, size};
       sim::step(p, x, batch, decided);
       after(batch, decided, first, t);

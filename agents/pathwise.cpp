@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace cra::agents {
 namespace {
@@ -11,8 +12,11 @@ constexpr std::int64_t kTile = 8;  // episodes that run together; fixed, so resu
 /// What the reverse sweep needs of one slot.
 struct Moment {
   sim::Batch before;
-  std::vector<float> features;    ///< [E * N, F] normalised
-  std::vector<double> decisions;  ///< [E, A]
+  std::optional<sim::Batch> shown;  ///< what the policy saw of it; nothing when it saw it as it is
+  std::vector<float> features;      ///< [E * N, F] normalised
+  std::vector<double> decisions;    ///< [E, A]
+  std::vector<double> d_decisions;  ///< [E, A] gradient by them
+  const sim::Batch& seen() const { return shown ? *shown : before; }
 };
 
 /// One tile's part of the gradient.
@@ -33,7 +37,8 @@ class Sweep {
         width_(net.theta_layout().width),
         features_(static_cast<int>(net.network().features.size())),
         rows_(envs * p.pool.nodes),
-        scratch_(net.make_scratch(envs)) {
+        scratch_(net.make_scratch(envs)),
+        sight_(p) {
     std::vector<std::int64_t> episodes(static_cast<std::size_t>(envs));
     std::iota(episodes.begin(), episodes.end(), first);
     batch_ = sim::reset(p, x, std::move(episodes));
@@ -44,7 +49,9 @@ class Sweep {
     for (int t = 0; t < exogenous_.slots; ++t) {
       Moment m;
       m.before = batch_;
-      net_.respond(batch_, scratch_);
+      const sim::Batch& seen = sight_.look(batch_);
+      if (&seen != &batch_) m.shown = seen;
+      net_.respond(seen, scratch_);
       m.features = scratch_.features;
       m.decisions.resize(scratch_.base.size());
       decide({scratch_.base.data(), envs_, size_}, {scratch_.residual.data(), envs_, size_},
@@ -56,20 +63,26 @@ class Sweep {
     }
   }
 
-  /// The same slots in reverse: plant, decision, heads, encoder, features, base.
+  /// The same slots in reverse: plant, decision, heads, encoder, features, base. What a policy saw
+  /// in a slot may be the state before an earlier one: its gradient belongs there.
   /// \param weight  gradient of the loss by the cost of one slot
   void backward(double weight, Part& part) {
     sim::Adjoint a(batch_);
-    std::vector<double> d_decisions(scratch_.base.size());
-    for (auto m = trail_.rbegin(); m != trail_.rend(); ++m) {
-      sim::step_backward(params_, exogenous_, m->before, {m->decisions.data(), envs_, size_},
-                         weight, a, {d_decisions.data(), envs_, size_});
-      learn(*m, d_decisions, a, part);
+    for (int t = exogenous_.slots - 1; t >= 0; --t) {
+      Moment& m = at(t);
+      m.d_decisions.resize(m.decisions.size());
+      sim::step_backward(params_, exogenous_, m.before, {m.decisions.data(), envs_, size_}, weight,
+                         a, {m.d_decisions.data(), envs_, size_});
+      const auto [first, last] = sight_.acting_on(t, exogenous_.slots);
+      for (int later = last; later >= first; --later) learn(at(later), a, part);
+      sim::settle(params_, m.before, a);
     }
   }
 
  private:
-  void learn(const Moment& m, const std::vector<double>& d_decisions, sim::Adjoint& a, Part& part) {
+  Moment& at(int t) { return trail_[static_cast<std::size_t>(t)]; }
+
+  void learn(const Moment& m, sim::Adjoint& a, Part& part) {
     const int nodes = params_.pool.nodes;
     const ThetaLayout& layout = net_.theta_layout();
     const float* theta = net_.network().theta.data();
@@ -79,7 +92,7 @@ class Sweep {
     net_.engine().forward(net_.encoder_parameters(), {m.features.data(), rows_, features_}, nodes,
                           *scratch_.cache, {h.data(), rows_, width_});
     for (std::int64_t e = 0; e < envs_; ++e) {
-      const double* d = d_decisions.data() + e * size_;
+      const double* d = m.d_decisions.data() + e * size_;
       const double* decision = m.decisions.data() + e * size_;
       double d_kept = 0;
       if (size_ > nodes)
@@ -109,10 +122,13 @@ class Sweep {
       const bool inside = x > kFeatureLow && x < kFeatureHigh;
       d_features[i] = inside ? static_cast<double>(d_x[i]) * scale[i % scale.size()] : 0;
     }
-    sim::observe_backward(params_, m.before, {d_features.data(), rows_, features_}, a);
-    leave_floor(m.before, d_log_weight);
-    scratch_.heuristic->pull(m.before, {d_log_weight.data(), envs_, nodes}, a);
-    sim::settle(params_, m.before, a);
+    const sim::Batch& seen = m.seen();
+    std::optional<sim::Adjoint> before;
+    if (sight_.hides()) before = a;
+    sim::observe_backward(params_, seen, {d_features.data(), rows_, features_}, a);
+    leave_floor(seen, d_log_weight);
+    scratch_.heuristic->pull(seen, {d_log_weight.data(), envs_, nodes}, a);
+    if (before) sight_.blind(*before, a);
   }
 
   /// A weight on the floor moves with the largest one of its environment, not with its own.
@@ -139,6 +155,7 @@ class Sweep {
   int size_, width_, features_;
   std::int64_t rows_;
   LearnedScratch scratch_;
+  sim::Sight sight_;
   sim::Batch batch_;
   std::vector<Moment> trail_;
 };

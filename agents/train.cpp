@@ -119,14 +119,16 @@ void Trainer::Impl::measure_features() {
     std::vector<double> decisions(static_cast<std::size_t>(size));
     std::vector<float> f(static_cast<std::size_t>(b.nodes) * static_cast<std::size_t>(features));
     Moments& m = per_episode[static_cast<std::size_t>(i)];
+    sim::Sight sight(pool);
     for (int t = 0; t < x.slots; ++t) {
-      sim::observe(pool, b, {f.data(), b.nodes, features});
+      const sim::Batch& seen = sight.look(b);
+      sim::observe(pool, seen, {f.data(), b.nodes, features});
       for (std::size_t k = 0; k < f.size(); ++k) {
         const auto value = static_cast<double>(f[k]);
         m.sum[k % m.sum.size()] += value;
         m.square[k % m.sum.size()] += value * value;
       }
-      actor->act(b, {decisions.data(), 1, size});
+      actor->act(seen, {decisions.data(), 1, size});
       sim::step(pool, x, b, {decisions.data(), 1, size});
     }
   });
@@ -214,11 +216,12 @@ Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
     for (std::int64_t e = first; e < first + count; ++e) rows.push_back(e / replicas);
     sim::Batch b = sim::reset(pool, x, std::move(rows));
     LearnedScratch scratch = net.make_scratch(count);
+    sim::Sight sight(pool);
     std::vector<double> decisions(static_cast<std::size_t>(count * size));
     const auto row_features = static_cast<std::ptrdiff_t>(nodes) * r.feature_count;
 
     for (int t = 0; t < x.slots; ++t) {
-      net.respond(b, scratch);
+      net.respond(sight.look(b), scratch);
       for (std::int64_t e = 0; e < count; ++e) {
         const std::size_t at = r.at(first + e, t);
         double* deviation = r.deviation.data() + at * static_cast<std::size_t>(size);

@@ -1,4 +1,6 @@
-// What a policy sees. The signature takes no Exogenous: the future is out of reach.
+// Features: what a network reads of what a policy sees. The signatures take no Exogenous: the
+// future is out of reach.
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -10,146 +12,211 @@ namespace {
 /// Keeps the slope of the root finite at an empty queue.
 constexpr double kRootOffset = 0.01;  // [wu]
 
-bool has_failures(const Params& p) {
-  return !std::holds_alternative<NoFailures>(p.workload.failures);
+/// Means over the nodes of one environment.
+struct Means {
+  double backlog = 0, fast = 0, slow = 0;
+};
+
+/// Where a feature is read.
+struct Spot {
+  const Params& p;
+  const Batch& b;
+  const Means& mean;
+  double fair;    ///< budget per node [ru/slot]; needs are of order 1
+  std::size_t i;  ///< index of the node in the batch
+  int n;          ///< node
+  int k;          ///< which of the feature's columns
+};
+
+/// Gradient by what the features of one node read.
+struct Pull {
+  double backlog = 0, progress = 0, rate = 0, error = 0, margin = 0, margin_ahead = 0;
+};
+
+double progress_scale(const Spot& s) {
+  return std::visit([&](const auto& error) { return error.scale[s.n]; }, s.p.progress.error);
 }
-bool has_health(const Params& p) {
-  return std::holds_alternative<WearFailures>(p.workload.failures);
+/// A ring closes, a chain spans half the circle, so that its ends are far apart.
+double angle(const Spot& s) {
+  const double turn = s.p.pool.geometry == Geometry::ring ? 2 : 1;
+  return turn * std::numbers::pi * s.n / s.b.nodes;
 }
-bool has_windows(const Params& p) {
-  return std::holds_alternative<WindowsCalendar>(p.workload.calendar);
+
+// How many columns a feature has in a pool.
+int always(const Params&) { return 1; }
+int with_geometry(const Params& p) { return p.pool.geometry != Geometry::none ? 1 : 0; }
+int with_failures(const Params& p) {
+  return std::holds_alternative<NoFailures>(p.workload.failures) ? 0 : 1;
+}
+int with_health(const Params& p) {
+  return std::holds_alternative<WearFailures>(p.workload.failures) ? 1 : 0;
+}
+int with_arrivals_shown(const Params& p) { return p.observation.arrivals_shown ? 1 : 0; }
+int with_windows(const Params& p) {
+  return std::holds_alternative<WindowsCalendar>(p.workload.calendar) ? 1 : 0;
+}
+int with_progress(const Params& p) { return p.pool.has_progress() ? 1 : 0; }
+int each_of_several_resources(const Params& p) {
+  const int k = p.pool.resource_count();
+  return k > 1 ? k : 0;
+}
+
+/// What tells a feature's secret: it is left out when one of these is hidden.
+using Tells = std::array<const char*, 3>;
+constexpr Tells kNothing{}, kBacklog{"backlog"}, kArrivals{"arrivals"}, kRate{"rate"},
+    kImportance{"importance"}, kError{"error"}, kProgress{"progress"}, kHealth{"health"},
+    kAvailability{"availability"}, kMargin{"backlog", "progress", "importance"};
+
+/// \tparam value   of the feature at a node
+/// \tparam pull    its reverse: what d, the gradient by it, adds to that by the state; null when
+///                 the feature does not depend on decisions
+struct Feature {
+  const char* name;
+  Tells tells;
+  int (*columns)(const Params&);
+  double (*value)(const Spot&);
+  void (*pull)(const Spot&, double d, Pull&) = nullptr;
+  bool pooled = false;  ///< the same at all nodes: pull is given the mean of d over the nodes
+};
+
+using S = const Spot&;
+// <- the registration; in the order of the columns
+const Feature kFeatures[] = {
+    {"backlog", kBacklog, always, [](S s) { return s.b.backlog[s.i] / backlog_scale(s.p, s.n); },
+     [](S s, double d, Pull& a) { a.backlog += d / backlog_scale(s.p, s.n); }},
+    {"backlog_root", kBacklog, always,
+     [](S s) { return std::sqrt(s.b.backlog[s.i] + kRootOffset); },
+     [](S s, double d, Pull& a) {
+       a.backlog += d * 0.5 / std::sqrt(s.b.backlog[s.i] + kRootOffset);
+     }},
+    {"rate", kRate, always, [](S s) { return s.b.rate[s.i] / s.fair; },
+     [](S s, double d, Pull& a) { a.rate += d / s.fair; }},
+    {"capacity", kNothing, always, [](S s) { return s.p.pool.capacity[s.n] / s.fair; }},
+    {"arrivals_fast", kArrivals, always, [](S s) { return s.b.arrivals_fast[s.i] / s.fair; }},
+    {"arrivals_slow", kArrivals, always, [](S s) { return s.b.arrivals_slow[s.i] / s.fair; }},
+    {"arrivals_last", kArrivals, always, [](S s) { return s.b.arrivals_last[s.i] / s.fair; }},
+    {"importance", kImportance, always, [](S s) { return s.b.importance[s.i]; }},
+    {"base_rate", kNothing, always,
+     [](S s) { return s.b.base_rate[static_cast<std::size_t>(s.n)] / s.fair; }},
+    {"error", kError, always, [](S s) { return s.b.error[s.i]; },
+     [](S, double d, Pull& a) { a.error += d; }},
+    {"marginal_gain", kMargin, always, [](S s) { return s.b.margin[s.i]; },
+     [](S, double d, Pull& a) { a.margin += d; }},
+    {"mean_backlog", kBacklog, always, [](S s) { return s.mean.backlog; },
+     [](S, double d, Pull& a) { a.backlog += d; }, true},
+    {"mean_arrivals_fast", kArrivals, always, [](S s) { return s.mean.fast / s.fair; }},
+    {"mean_arrivals_slow", kArrivals, always, [](S s) { return s.mean.slow / s.fair; }},
+    {"position_cos", kNothing, with_geometry, [](S s) { return std::cos(angle(s)); }},
+    {"position_sin", kNothing, with_geometry, [](S s) { return std::sin(angle(s)); }},
+    {"availability", kAvailability, with_failures, [](S s) { return s.b.availability[s.i]; }},
+    {"down_slots", kAvailability, with_failures, [](S s) { return s.b.down_slots[s.i] / 8; }},
+    {"health", kHealth, with_health, [](S s) { return s.b.health[s.i]; }},
+    // Two views of how near the window is, for short and long plans.
+    {"window_near", kImportance, with_windows, [](S s) { return std::exp(-s.b.window[s.i] / 5); }},
+    {"window_far", kImportance, with_windows, [](S s) { return std::exp(-s.b.window[s.i] / 15); }},
+    {"arrivals_now", kArrivals, with_arrivals_shown,
+     [](S s) { return s.b.arrivals_now[s.i] / s.fair; }},
+    {"available_now", kAvailability, with_arrivals_shown,
+     [](S s) { return s.b.available_now[s.i]; }},
+    {"is_progress", kNothing, with_progress,
+     [](S s) { return s.p.pool.is_progress(s.n) ? 1.0 : 0.0; }},
+    {"progress", kProgress, with_progress,
+     [](S s) { return s.b.progress[s.i] / progress_scale(s); },
+     [](S s, double d, Pull& a) { a.progress += d / progress_scale(s); }},
+    {"progress_scale", kNothing, with_progress, progress_scale},
+    {"margin_ahead", kMargin, with_progress, [](S s) { return s.b.margin_ahead[s.i]; },
+     [](S, double d, Pull& a) { a.margin_ahead += d; }},
+    {"need_", kNothing, each_of_several_resources, [](S s) { return s.p.pool.need_of(s.n, s.k); }},
+};
+
+bool is_told(const Feature& f, const Params& p) {
+  const std::vector<std::string>& hidden = p.observation.hidden;
+  return std::any_of(f.tells.begin(), f.tells.end(), [&](const char* name) {
+    return name != nullptr && std::find(hidden.begin(), hidden.end(), name) != hidden.end();
+  });
+}
+
+/// One column of the features.
+struct Column {
+  const Feature* feature;
+  int k;
+};
+std::vector<Column> columns_of(const Params& p) {
+  std::vector<Column> columns;
+  for (const Feature& f : kFeatures)
+    for (int k = 0; k < f.columns(p) && !is_told(f, p); ++k) columns.push_back({&f, k});
+  return columns;
+}
+
+void check_shape(const char* what, const Batch& b, std::int64_t rows, std::int64_t cols,
+                 std::size_t count) {
+  CRA_CHECK(rows == b.envs * b.nodes && cols == static_cast<std::int64_t>(count),
+            std::string(what) + " are [" + std::to_string(rows) + ", " + std::to_string(cols) +
+                "], expected [" + std::to_string(b.envs * b.nodes) + ", " + std::to_string(count) +
+                "]");
 }
 
 }  // namespace
 
-int feature_count(const Params& p) {
-  return static_cast<int>(14 + (p.pool.geometry != Geometry::none ? 2 : 0) +
-                          (has_failures(p) ? 2 : 0) + (has_health(p) ? 1 : 0) +
-                          (has_windows(p) ? 2 : 0) + (p.observation.arrivals_shown ? 2 : 0) +
-                          (p.pool.has_progress() ? 4 : 0) +
-                          (p.pool.resource_count() > 1 ? p.pool.resource_count() : 0));
-}
+int feature_count(const Params& p) { return static_cast<int>(columns_of(p).size()); }
 
 std::vector<std::string> feature_names(const Params& p) {
-  std::vector<std::string> names{"backlog",
-                                 "backlog_root",
-                                 "rate",
-                                 "capacity",
-                                 "arrivals_fast",
-                                 "arrivals_slow",
-                                 "arrivals_last",
-                                 "importance",
-                                 "base_rate",
-                                 "error",
-                                 "marginal_gain",
-                                 "mean_backlog",
-                                 "mean_arrivals_fast",
-                                 "mean_arrivals_slow"};
-  if (p.pool.geometry != Geometry::none)
-    names.insert(names.end(), {"position_cos", "position_sin"});
-  if (has_failures(p)) names.insert(names.end(), {"availability", "down_slots"});
-  if (has_health(p)) names.emplace_back("health");
-  if (has_windows(p)) names.insert(names.end(), {"window_near", "window_far"});
-  if (p.observation.arrivals_shown) names.insert(names.end(), {"arrivals_now", "available_now"});
-  if (p.pool.has_progress())
-    names.insert(names.end(), {"is_progress", "progress", "progress_scale", "margin_ahead"});
-  if (p.pool.resource_count() > 1)
-    for (int k = 0; k < p.pool.resource_count(); ++k)
-      names.push_back("need_" + p.pool.resources[static_cast<std::size_t>(k)].name);
+  std::vector<std::string> names;
+  for (const Column& c : columns_of(p)) {
+    names.emplace_back(c.feature->name);
+    if (c.feature->columns == each_of_several_resources)
+      names.back() += p.pool.resources[static_cast<std::size_t>(c.k)].name;
+  }
   return names;
 }
 
 void observe(const Params& p, const Batch& b, View<float> features) {
-  const int count = feature_count(p);
-  CRA_CHECK(features.rows == b.envs * b.nodes && features.cols == count,
-            "observe: features are [" + std::to_string(features.rows) + ", " +
-                std::to_string(features.cols) + "], expected [" + std::to_string(b.envs * b.nodes) +
-                ", " + std::to_string(count) + "]");
-  const double fair = p.pool.budget / b.nodes;  // [ru/slot]; needs are of order 1
+  const std::vector<Column> columns = columns_of(p);
+  check_shape("observe: features", b, features.rows, features.cols, columns.size());
+  const double fair = p.pool.budget / b.nodes;
   for (std::int64_t e = 0; e < b.envs; ++e) {
-    double mean_backlog = 0, mean_fast = 0, mean_slow = 0;
+    Means mean;
     for (int n = 0; n < b.nodes; ++n) {
       const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
-      mean_backlog += b.backlog[i] / b.nodes;
-      mean_fast += b.arrivals_fast[i] / b.nodes;
-      mean_slow += b.arrivals_slow[i] / b.nodes;
+      mean.backlog += b.backlog[i] / b.nodes;
+      mean.fast += b.arrivals_fast[i] / b.nodes;
+      mean.slow += b.arrivals_slow[i] / b.nodes;
     }
     for (int n = 0; n < b.nodes; ++n) {
-      const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
-      const double z = b.backlog[i] / backlog_scale(p, n);
       float* f = features.row(e * b.nodes + n);
-      const auto put = [&f](double x) { *f++ = static_cast<float>(x); };
-      put(z);
-      put(std::sqrt(b.backlog[i] + kRootOffset));
-      put(b.rate[i] / fair);
-      put(p.pool.capacity[n] / fair);
-      put(b.arrivals_fast[i] / fair);
-      put(b.arrivals_slow[i] / fair);
-      put(b.arrivals_last[i] / fair);
-      put(b.importance[i]);
-      put(b.base_rate[static_cast<std::size_t>(n)] / fair);
-      put(b.error[i]);
-      put(b.margin[i]);
-      put(mean_backlog);
-      put(mean_fast / fair);
-      put(mean_slow / fair);
-      if (p.pool.geometry != Geometry::none) {
-        // A ring closes, a chain spans half the circle, so that its ends are far apart.
-        const double turn = p.pool.geometry == Geometry::ring ? 2 : 1;
-        const double angle = turn * std::numbers::pi * n / b.nodes;
-        put(std::cos(angle));
-        put(std::sin(angle));
-      }
-      if (has_failures(p)) {
-        put(b.availability[i]);
-        put(b.down_slots[i] / 8);
-      }
-      if (has_health(p)) put(b.health[i]);
-      if (has_windows(p)) {  // two views of how near the window is, for short and long plans
-        put(std::exp(-b.window[i] / 5));
-        put(std::exp(-b.window[i] / 15));
-      }
-      if (p.observation.arrivals_shown) {
-        put(b.arrivals_now[i] / fair);
-        put(b.available_now[i]);
-      }
-      if (p.pool.has_progress()) {
-        const double x0 =
-            std::visit([&](const auto& error) { return error.scale[n]; }, p.progress.error);
-        put(p.pool.is_progress(n) ? 1 : 0);
-        put(b.progress[i] / x0);
-        put(x0);
-        put(b.margin_ahead[i]);
-      }
-      if (const int k = p.pool.resource_count(); k > 1)
-        for (int r = 0; r < k; ++r) put(p.pool.need_of(n, r));
+      for (const Column& c : columns)
+        *f++ = static_cast<float>(
+            c.feature->value({p, b, mean, fair, b.at(e) + static_cast<std::size_t>(n), n, c.k}));
     }
   }
 }
 
 void observe_backward(const Params& p, const Batch& b, View<const double> d_features, Adjoint& a) {
-  const int count = feature_count(p);
-  CRA_CHECK(d_features.rows == b.envs * b.nodes && d_features.cols == count,
-            "observe_backward: the gradient has the wrong shape");
+  const std::vector<Column> columns = columns_of(p);
+  check_shape("observe_backward: gradients", b, d_features.rows, d_features.cols, columns.size());
   const double fair = p.pool.budget / b.nodes;
-  const int progress = count - (p.pool.has_progress() ? 4 : 0) -
-                       (p.pool.resource_count() > 1 ? p.pool.resource_count() : 0);
+  const Means mean;  // no reverse reads them
   for (std::int64_t e = 0; e < b.envs; ++e) {
-    double mean_backlog = 0;
-    for (int n = 0; n < b.nodes; ++n) mean_backlog += d_features.row(e * b.nodes + n)[11] / b.nodes;
+    std::vector<double> d_mean(columns.size(), 0);
+    for (std::size_t f = 0; f < columns.size(); ++f)
+      if (columns[f].feature->pooled)
+        for (int n = 0; n < b.nodes; ++n) d_mean[f] += d_features.row(e * b.nodes + n)[f] / b.nodes;
     for (int n = 0; n < b.nodes; ++n) {
       const std::size_t i = b.at(e) + static_cast<std::size_t>(n);
-      const double* d = d_features.row(e * b.nodes + n);  // in the order of feature_names()
-      a.backlog[i] += d[0] / backlog_scale(p, n) +
-                      d[1] * 0.5 / std::sqrt(b.backlog[i] + kRootOffset) + mean_backlog;
-      a.rate[i] += d[2] / fair;
-      a.error[i] += d[9];
-      a.margin[i] += d[10];
-      if (p.pool.has_progress()) {
-        a.progress[i] += d[progress + 1] /
-                         std::visit([&](const auto& k) { return k.scale[n]; }, p.progress.error);
-        a.margin_ahead[i] += d[progress + 3];
+      const double* d = d_features.row(e * b.nodes + n);
+      Pull pull;
+      for (std::size_t f = 0; f < columns.size(); ++f) {
+        const Feature& feature = *columns[f].feature;
+        if (feature.pull == nullptr) continue;
+        feature.pull({p, b, mean, fair, i, n, columns[f].k}, feature.pooled ? d_mean[f] : d[f],
+                     pull);
       }
+      a.backlog[i] += pull.backlog;
+      a.rate[i] += pull.rate;
+      a.error[i] += pull.error;
+      a.margin[i] += pull.margin;
+      if (!a.progress.empty()) a.progress[i] += pull.progress;
+      a.margin_ahead[i] += pull.margin_ahead;
     }
   }
 }

@@ -156,6 +156,20 @@ void check_part(const TracePart& trace, const Params& p, const std::string& path
                                        std::to_string(window) + " slots"});
 }
 
+void check_hidden(const std::vector<std::string>& hidden, std::vector<Problem>& problems) {
+  const std::vector<std::string> names = hideable();
+  std::string known;
+  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  for (std::size_t i = 0; i < hidden.size(); ++i) {
+    const std::string path = "observation.hidden[" + std::to_string(i) + "]";
+    const auto here = hidden.begin() + static_cast<std::ptrdiff_t>(i);
+    if (std::find(names.begin(), names.end(), hidden[i]) == names.end())
+      problems.push_back({path, "is \"" + hidden[i] + "\", expected one of " + known});
+    else if (std::find(hidden.begin(), here, hidden[i]) != here)
+      problems.push_back({path, "names \"" + hidden[i] + "\" a second time"});
+  }
+}
+
 void check_leaders(const FollowCalendar& calendar, const Params& p,
                    std::vector<Problem>& problems) {
   const std::vector<double> mean = mean_rate(p);
@@ -309,6 +323,7 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
       problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +
                                                           ", expected less than the period of " +
                                                           std::to_string(windows->period)});
+  check_hidden(p.observation.hidden, problems);
   if (auto* follow = std::get_if<FollowCalendar>(&p.workload.calendar)) {
     resolver(follow->leader, "workload.calendar.leader");
     // Mean rates are known only when all else is right.

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <variant>
+#include <vector>
 
 #include "sim/pool.h"
 #include "sim/workload.h"
@@ -100,11 +102,19 @@ void fields(V& v, Cost& c) {
 /// What a policy knows before it acts.
 struct Observation {
   bool arrivals_shown = false;
+  int delay = 0;
+  std::vector<std::string> hidden;
 };
 template <class V>
 void fields(V& v, Observation& o) {
   v("arrivals_shown", o.arrivals_shown,
     "policies know the arrivals and the availability of the slot to come before they act");
+  v("delay", o.delay, Range{0, 100000}, "slots",
+    "how old the state is that policies see; the first slot's is seen until then");
+  v("hidden", o.hidden,
+    "what policies never see, of backlog, arrivals, importance, health, availability, progress, "
+    "error, rate: they see its first value all the time, and the network has no such feature; what "
+    "tells of it may have to be hidden as well, as the error does of the backlog");
 }
 
 /// Everything constant about a simulation.

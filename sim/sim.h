@@ -9,7 +9,9 @@
 // n node, f feature, t slot; E, N, F, T their numbers; I the number of drawn episodes.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -131,7 +133,37 @@ void step(const Params& p, const Exogenous& x, Batch& b, View<const double> deci
 /// divide by it. [wu]
 double backlog_scale(const Params& p, int n);
 
-/// Number of features that observe() writes, F.
+// ---- what policies see -----------------------------------------------------------------
+
+/// Names that `observation.hidden` may hold.
+std::vector<std::string> hideable();
+
+struct Adjoint;
+
+/// What policies may see of a batch: its state of `observation.delay` slots ago, in which hidden
+/// columns stay what they were before slot 0. Without either option that is the batch itself.
+class Sight {
+ public:
+  /// \param p  outlives this
+  explicit Sight(const Params& p) : options_(p.observation) {}
+
+  /// To be called once before every slot, from slot 0 on. \returns what a policy may act on, valid
+  /// until the next call and as long as `truth`
+  const Batch& look(const Batch& truth);
+  /// First and last slot that act on the state before slot t of T; first > last when none does.
+  std::array<int, 2> acting_on(int t, int slots) const;
+  /// Takes back what was added since `before` to the gradient by hidden columns: nobody saw them.
+  void blind(const Adjoint& before, Adjoint& a) const;
+  bool hides() const { return !options_.hidden.empty(); }
+
+ private:
+  const Observation& options_;
+  Batch first_;               ///< the batch before slot 0, kept when something is hidden
+  std::deque<Batch> recent_;  ///< as they may be seen, the oldest first; at most delay + 1
+};
+
+/// Number of features that observe() writes, F. Those that tell of something hidden are left out:
+/// as constants they would only widen the network.
 int feature_count(const Params& p);
 /// Their names, in order.
 std::vector<std::string> feature_names(const Params& p);

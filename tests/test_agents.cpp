@@ -95,6 +95,48 @@ TEST_CASE("baselines: unknown names and wrong knob counts are refused") {
   CHECK_THROWS_WITH(make_baseline({"demand", {}}, p), "baseline demand takes 1 knobs, got 0");
 }
 
+TEST_CASE("record: with a delay a policy acts on old states, and what is stored is the truth") {
+  sim::Params p = busy_ring(5, 20);
+  p.observation.delay = 2;
+  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::evaluation, 0, 1);
+  const auto policy = make_baseline(base_rule(), p);
+  const Trajectory t = record(*policy, p, x, 1);
+  const auto actor = policy->actor(1);
+  std::vector<sim::Batch> states{sim::reset(p, x, {0})};
+  std::vector<double> w(5);
+  for (std::size_t s = 0; s < 20; ++s) {
+    actor->act(states[s < 2 ? 0 : s - 2], {w.data(), 1, 5});
+    states.push_back(states.back());
+    sim::step(p, x, states.back(), {w.data(), 1, 5});
+    const double sum = std::accumulate(w.begin(), w.end(), 0.0);
+    for (std::size_t n = 0; n < 5; ++n) {
+      CHECK(t.proportion[s * 5 + n] == doctest::Approx(w[n] / sum).epsilon(1e-12));
+      CHECK(t.backlog[s * 5 + n] == states.back().backlog[n]);
+    }
+    CHECK(t.cost[s] == states.back().cost[0]);
+  }
+}
+
+TEST_CASE("Trainer: statistics and roll-outs are of what is seen") {
+  sim::Params p = busy_ring(5, 20);
+  p.observation.delay = 20;  // nothing but the state before slot 0 is ever seen
+  Params a = short_training(2);
+  a.training.episodes = 64;
+  a.training.replicas = 2;
+  a.agent.policy = LogisticNormal{-4};  // hardly any exploration: close to the base itself
+  a.agent.learner = Reinforce{};
+  a.agent.base_floor = 0;
+  Trainer trainer = make_trainer(p, a, 1);
+  trainer.start();
+  CHECK(trainer.state().feature_mean[0] == 0);  // no backlog
+  const double cost = trainer.update().cost;
+  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::training, 0, 64);
+  const auto base = make_baseline(base_rule(), p);
+  CHECK(cost == doctest::Approx(mean(evaluate(*base, p, x).cost)).epsilon(0.01));
+  p.observation.delay = 0;
+  CHECK(std::fabs(mean(evaluate(*base, p, x).cost) / cost - 1) > 0.1);
+}
+
 TEST_CASE(
     "evaluate: means over slots of what record stores, the first of many episodes are the few") {
   const sim::Params p = busy_ring(5, 20);

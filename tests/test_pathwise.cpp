@@ -43,18 +43,31 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
   reserve.pool.need = 0.8;
   reserve.pool.reserve = sim::SharedReserve{};
   must_resolve(reserve);
+  // What is seen is old, or not all of it is: gradients belong to the state that was seen.
+  const auto seen = [](sim::Params p, int delay, std::vector<std::string> hidden) {
+    p.observation.delay = delay;
+    p.observation.hidden = std::move(hidden);
+    must_resolve(p);
+    return p;
+  };
   struct Case {
     sim::Params p;
     Rule base;
   };
-  const Case cases[] = {{ring, {"demand_backlog", {0.5, 2, 0.25, 1}}},
-                        {ring, {"gcmu_soft", {1, 0.1, 0.5, 1, 0.5}}},
-                        {ring, {"dynamic_attention", {1}}},
-                        {ring, {"maxweight_soft", {0.5}}},
-                        {ring, {"margin", {0.1, 1.5}}},
-                        {ring, {"margin_ahead", {0.1, 1}}},
-                        {ring, {"error", {1}}},
-                        {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}}};
+  const Case cases[] = {
+      {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}},
+      {ring, {"gcmu_soft", {1, 0.1, 0.5, 1, 0.5}}},
+      {ring, {"dynamic_attention", {1}}},
+      {ring, {"maxweight_soft", {0.5}}},
+      {ring, {"margin", {0.1, 1.5}}},
+      {ring, {"margin_ahead", {0.1, 1}}},
+      {ring, {"error", {1}}},
+      {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}},
+      {seen(ring, 2, {}), {"demand_backlog", {0.5, 2, 0.25, 1}}},
+      {seen(ring, 2, {}), {"margin", {0.1, 1.5}}},
+      {seen(ring, 0, {"backlog"}), {"demand_backlog", {0.5, 2, 0.25, 1}}},
+      {seen(ring, 0, {"importance", "error"}), {"margin", {0.1, 1.5}}},
+      {seen(reserve, 3, {"rate", "arrivals"}), {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}}};
   for (const Case& c : cases) {
     const sim::Exogenous x = sim::draw(c.p, 3, EpisodeSet::training, 0, 3);
     Network n = random_network(c.p, c.base, 4);

@@ -108,6 +108,24 @@ cost:
   concentration: 0.1
 """
 
+OLD_NEWS = """
+pool:
+  nodes: 6
+  groups:
+    - {name: lead, count: 3}
+    - {name: rest, count: 3}
+workload:
+  slots: 40
+  calendar: {kind: follow, leader: [-1, -1, -1, 0, 1, 2], delay: 5, smoothing: 0.5}
+  noise: {kind: lognormal, sigma: 0.7}
+  parts:
+    - {kind: switch, rate: 0.4, low: {lead: 0.5, rest: 1}, high: {lead: 2, rest: 1}, jump: 0.1}
+    - {kind: frames, height: {lead: 0, rest: 1}}
+    - {kind: contagion, start: 0.02, group: lead}
+observation: {delay: 2, hidden: [error]}
+cost: {switching: 0.05}
+"""
+
 SCENARIOS = {
     "reserve, optimal": RESERVE.format("optimal"),
     "reserve, priority": RESERVE.format("priority"),
@@ -115,6 +133,7 @@ SCENARIOS = {
     "three resources, progress, windows": THREE_RESOURCES,
     "mixed pool": MIXED,
     "all costs": ALL_COSTS,
+    "old news": OLD_NEWS,
 }
 # What must have happened in a scenario, or it shows nothing of its mechanism.
 BITES = {
@@ -125,6 +144,11 @@ BITES = {
         lambda d, e: set(d["keep"].flat) == {0.4, 1.0} and d["importance"].std() > 0.1,
     "mixed pool": lambda d, e: d["dispatched"].max() > 0.1 and d["availability"].min() == 0
         and (np.isnan(d["progress"]).mean((0, 1, 2)) == [1, 1, 1, 0, 0]).all(),
+    # Until the delay is over the first state is seen, so decisions stay what they were.
+    "old news": lambda d, e: d["importance"][..., 3:].std() > 0.2
+        and (d["importance"][..., :3] == 1).all()
+        and (d["proportion"][:, :, 0] == d["proportion"][:, :, 2]).all()
+        and (d["proportion"][:, :, 2] != d["proportion"][:, :, 3]).any(),
     "all costs": lambda d, e: all(e[k].min() > 1e-4 for k in ("fairness_cost", "use_cost")),
 }
 NO_BOUND = {"all costs": "cost.worst joins the errors of all nodes"}
@@ -173,6 +197,7 @@ class Replays(unittest.TestCase):
             "three resources, progress, windows": ("trajectory", "keep"),
             "mixed pool": ("node", "forgetting"),
             "all costs": ("trajectory", "fairness_cost"),
+            "old news": ("trajectory", "importance"),
         }
         for name, path, _ in self.each():
             pathlib.Path(changed).write_bytes(pathlib.Path(path).read_bytes())
