@@ -161,6 +161,8 @@ std::string no_bound_because(const sim::Params& p, int slots) {
            std::to_string(most) + " in all)";
   if (!std::holds_alternative<sim::BacklogError>(p.errors))
     return "the error model of waiting work has no clairvoyant form";
+  if (p.pool.has_progress() && std::holds_alternative<sim::CurveError>(p.progress.error))
+    return "the bound does not know measured curves of progress yet";
   if (p.cost.worst > 0) return "cost.worst joins the errors of all nodes";
   if (reserve == nullptr) return "";
   if (p.pool.resource_count() > 1) return "a reserve of several resources has no clairvoyant form";

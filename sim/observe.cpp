@@ -34,7 +34,7 @@ struct Pull {
 };
 
 double progress_scale(const Spot& s) {
-  return std::visit([&](const auto& error) { return error.scale[s.n]; }, s.p.progress.error);
+  return progress_scale(s.p, s.n);
 }
 /// A ring closes, a chain spans half the circle, so that its ends are far apart.
 double angle(const Spot& s) {

@@ -1,8 +1,10 @@
 // Checks across keys, and per-node values.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
+#include "sim/errors.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
@@ -198,15 +200,78 @@ void resolve_dynamics(Pool& pool) {
 void check_progress_errors(const Params& p, std::vector<Problem>& problems) {
   std::visit(
       [&](const auto& error) {
-        for (int n = 0; n < p.pool.nodes; ++n)
-          if (error.floor[n] + error.gain[n] > 1 + 1e-12) {
-            problems.push_back({"progress.error.gain",
-                                "and floor sum to " + number(error.floor[n] + error.gain[n]) +
-                                    " at node " + std::to_string(n) + ", expected at most 1"});
-            return;
-          }
+        if constexpr (requires { error.floor; }) {
+          for (int n = 0; n < p.pool.nodes; ++n)
+            if (error.floor[n] + error.gain[n] > 1 + 1e-12) {
+              problems.push_back({"progress.error.gain",
+                                  "and floor sum to " + number(error.floor[n] + error.gain[n]) +
+                                      " at node " + std::to_string(n) + ", expected at most 1"});
+              return;
+            }
+        }
       },
       p.progress.error);
+}
+
+/// The envelope of a measured curve, by which it is replaced.
+void resolve_curve(CurveSource& source, const std::string& path, std::vector<Problem>& problems) {
+  if (source.x.empty()) {
+    problems.push_back({path + ".file", "gave no points"});
+    return;
+  }
+  for (std::size_t i = 0; i < source.x.size(); ++i)
+    if (!(source.x[i] >= 0 && source.error[i] >= 0)) {
+      problems.push_back({path + ".file", "has an error of " + number(source.error[i]) +
+                                              " at a progress of " + number(source.x[i]) +
+                                              ", expected no negative number; see `value`, "
+                                              "`value_scale` and `progress_scale`"});
+      return;
+    }
+  std::vector<double> x = source.x, error = source.error;
+  x.push_back(0);
+  error.push_back(source.start);
+  source.curve = convex_envelope(x, error);
+  source.change = 0;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    source.change = std::max(source.change, error[i] - curve_value(source.curve, x[i]));
+}
+
+/// Gives every progress node a curve: one of its group's, or of those for no group, in turn.
+void resolve_curves(CurveError& error, const Pool& pool, std::vector<Problem>& problems) {
+  const std::string path = "progress.error.curves";
+  std::vector<std::string> group_of;
+  for (const Group& group : pool.groups)
+    group_of.insert(group_of.end(), static_cast<std::size_t>(group.count), group.name);
+  group_of.resize(static_cast<std::size_t>(pool.nodes));
+  for (std::size_t i = 0; i < error.curves.size(); ++i) {
+    CurveSource& source = error.curves[i];
+    const std::string at = path + "[" + std::to_string(i) + "]";
+    resolve_curve(source, at, problems);
+    if (!source.group.empty() &&
+        std::find(group_of.begin(), group_of.end(), source.group) == group_of.end())
+      problems.push_back(
+          {at + ".group", "is \"" + source.group + "\", which is not in pool.groups"});
+  }
+  error.source.assign(group_of.size(), -1);
+  std::map<std::string, std::size_t> turn;
+  for (int n = 0; n < pool.nodes; ++n) {
+    if (!pool.is_progress(n)) continue;
+    std::vector<int> own, common;
+    for (std::size_t i = 0; i < error.curves.size(); ++i) {
+      if (error.curves[i].group.empty()) {
+        common.push_back(static_cast<int>(i));
+      } else if (error.curves[i].group == group_of[static_cast<std::size_t>(n)]) {
+        own.push_back(static_cast<int>(i));
+      }
+    }
+    const std::vector<int>& choice = own.empty() ? common : own;
+    if (choice.empty()) {
+      problems.push_back({path, "hold no curve for node " + std::to_string(n)});
+      return;
+    }
+    std::size_t& next = turn[own.empty() ? "" : group_of[static_cast<std::size_t>(n)]];
+    error.source[static_cast<std::size_t>(n)] = choice[next++ % choice.size()];
+  }
 }
 
 /// Fills needs and budgets, whichever way they were given, and checks that the budgets can be used.
@@ -300,15 +365,19 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
     resolver(backlog->scale, "errors.scale");
   std::visit(
       [&](auto& error) {
-        resolver(error.floor, "progress.error.floor");
-        resolver(error.gain, "progress.error.gain");
-        if constexpr (requires { error.exponent; })
-          resolver(error.exponent, "progress.error.exponent");
-        resolver(error.scale, "progress.error.scale");
+        if constexpr (requires { error.floor; }) {
+          resolver(error.floor, "progress.error.floor");
+          resolver(error.gain, "progress.error.gain");
+          if constexpr (requires { error.exponent; })
+            resolver(error.exponent, "progress.error.exponent");
+          resolver(error.scale, "progress.error.scale");
+        }
       },
       p.progress.error);
   resolve_dynamics(p.pool);
   if (p.pool.has_progress()) check_progress_errors(p, problems);
+  if (auto* curves = std::get_if<CurveError>(&p.progress.error); curves && p.pool.has_progress())
+    resolve_curves(*curves, p.pool, problems);
   const bool only_progress = std::all_of(p.pool.dynamics.begin(), p.pool.dynamics.end(),
                                          [](Dynamics d) { return d == Dynamics::progress; });
   if (p.workload.parts.empty() && !only_progress)

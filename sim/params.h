@@ -51,7 +51,64 @@ void fields(V& v, ExponentialError& k) {
   v("gain", k.gain, above(0, 1), "1", "error that progress can remove, a; floor + gain <= 1");
   v("scale", k.scale, above(0, 1e9), "wu", "progress that divides the removable error by e, x0");
 }
-using ProgressErrorModel = std::variant<PowerLawError, ExponentialError>;  // <- the registration
+/// A piecewise linear error of progress, convex and non-increasing; flat beyond the last knot.
+struct Curve {
+  std::vector<double> x;      ///< [M] progress, rising, x[0] <= 0 [wu]
+  std::vector<double> error;  ///< [M]
+};
+/// What a column of measured values holds: the error itself, or 1 - error.
+enum class CurveValue { error, accuracy };
+/// One measured curve and the nodes that follow it. The loader (scenarios) reads the file.
+struct CurveSource {
+  std::string file;
+  std::string progress_column = "progress";
+  std::string value_column = "metric";
+  CurveValue value = CurveValue::accuracy;
+  double progress_scale = 1;
+  double value_scale = 1;
+  double start = 1;
+  std::string group;
+
+  // Filled by the loader: the points of the file in the units of the pool, in any order.
+  std::vector<double> x;      ///< [M] progress_column * progress_scale, >= 0 [wu]
+  std::vector<double> error;  ///< [M] value * value_scale, or 1 - that
+
+  // Filled by resolve().
+  Curve curve;        ///< convex envelope of the points and of (0, start)
+  double change = 0;  ///< by how much the envelope lowers a point at most
+};
+template <class V>
+void fields(V& v, CurveSource& k) {
+  v(required("file"), k.file, "CSV with a header line; relative to the scenario file");
+  v("progress_column", k.progress_column, "column that holds the progress");
+  v("value_column", k.value_column, "column that holds what was measured there");
+  v("value", k.value, "`error`: the column is the error; `accuracy`: the error is 1 - the column");
+  v("progress_scale", k.progress_scale, above(0, 1e15), "wu", "work of one unit of progress");
+  v("value_scale", k.value_scale, above(0, 1e9), "1",
+    "factor on the values, e.g. 0.01 for percentages");
+  v("start", k.start, Range{0, 1e9}, "1", "error before any progress");
+  v("group", k.group,
+    "group of nodes that follows this curve; empty = those whose group has none of its own");
+}
+/// eps = a measured curve of the progress, its lower convex envelope made non-increasing: noise
+/// and late rises are cut off below, so that more progress never hurts and gains less and less.
+/// Several curves for the same nodes are dealt out in turn.
+struct CurveError {
+  static constexpr const char* name = "curve";
+  std::vector<CurveSource> curves;
+
+  std::vector<int> source;  ///< [N] index in `curves`, -1 at queue nodes; filled by resolve()
+  const CurveSource& of(int n) const {
+    return curves[static_cast<std::size_t>(source[static_cast<std::size_t>(n)])];
+  }
+};
+template <class V>
+void fields(V& v, CurveError& k) {
+  v("curves", k.curves,
+    "measured curves; each is replaced by its lower convex envelope, made non-increasing");
+}
+using ProgressErrorModel =
+    std::variant<PowerLawError, ExponentialError, CurveError>;  // <- the registration
 
 /// Progress x of a progress node: x <- keep (1 - forgetting) x + service, with keep = 1 but for
 /// random shifts of what is learned.
@@ -138,6 +195,10 @@ void fields(V& v, Params& p) {
 
 }  // namespace cra::sim
 
+template <>
+struct cra::Choices<cra::sim::CurveValue> {
+  static constexpr std::array<const char*, 2> names{"error", "accuracy"};
+};
 template <>
 struct cra::Choices<cra::sim::ScoreKind> {
   static constexpr std::array<const char*, 1> names{"linear"};

@@ -27,6 +27,11 @@ namespace cra::sim {
 /// been read). \returns what is wrong, empty when all is well
 std::vector<Problem> resolve(Params& p, std::uint64_t seed);
 
+/// The largest convex, non-increasing function below all points (x, error): the lower convex hull
+/// up to its lowest point (monotone chain, Andrew 1979), flat beyond it. \param x  [M] in any order
+/// \throws Error  when there is no point or the sizes differ
+Curve convex_envelope(const std::vector<double>& x, const std::vector<double>& error);
+
 /// Mean work that arrives at each node in a slot, as far as the parts are steady: constant and
 /// poisson rates, frames and training means of traces; bursts are not in it. [N], [wu/slot]
 std::vector<double> base_rate(const Params& p);
@@ -132,6 +137,8 @@ void step(const Params& p, const Exogenous& x, Batch& b, View<const double> deci
 /// A backlog that counts as large at node n, whatever the error model: features and heuristics
 /// divide by it. [wu]
 double backlog_scale(const Params& p, int n);
+/// Progress at which the fall of the error of node n is under way, likewise. [wu]
+double progress_scale(const Params& p, int n);
 
 // ---- what policies see -----------------------------------------------------------------
 

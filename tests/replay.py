@@ -53,10 +53,21 @@ def dispatch_priority(most, weight, can):
     return u + more * (most - u)
 
 
+def progress_error(c, x):
+    """Error of progress nodes; what it says of queue nodes is not used."""
+    if c["progress_error"] == b"curve":
+        knots = np.isfinite(c["knot_progress"])
+        return np.array([np.interp(x[n], c["knot_progress"][n, knots[n]], c["knot_error"][n, knots[n]])
+                         if knots[n].any() else np.nan for n in range(len(x))])
+    along = x / c["progress_scale"]
+    fall = (1 + along) ** -c["progress_exponent"] if c["progress_error"] == b"power_law" else np.exp(-along)
+    return c["progress_floor"] + c["progress_gain"] * fall
+
+
 def replay(c, d, p, i):
     """Yields, slot by slot, all that /trajectory should hold of policy p in episode i."""
     queue = c["dynamics"] == b"queue"
-    cap, needs, budgets, kind = c["capacity"], c["needs"], c["budgets"], c["progress_error"]
+    cap, needs, budgets = c["capacity"], c["needs"], c["budgets"]
     n, dispatch = len(cap), c["reserve_dispatch"]
     rate, backlog, x = c["initial_rate"], np.zeros(n), np.full(n, c["progress_start"])
     for t in range(d["arrivals"].shape[1]):
@@ -77,9 +88,7 @@ def replay(c, d, p, i):
         backlog, lost = (1 - c["abandonment"]) * waiting, c["abandonment"] * waiting
         z = waiting / c["error_scale"]
         x = d["keep"][i, t] * (1 - c["forgetting"]) * x + served
-        along = x / c["progress_scale"]
-        fall = (1 + along) ** -c["progress_exponent"] if kind == b"power_law" else np.exp(-along)
-        error = np.where(queue, z * z / (1 + z), c["progress_floor"] + c["progress_gain"] * fall)
+        error = np.where(queue, z * z / (1 + z), progress_error(c, x))
         smooth, h = c["switching_smoothing"], c["worst_temperature"]
         moved = np.sqrt((rate - before) ** 2 + smooth**2) - smooth
         share = needs * grant[:, None] / budgets

@@ -152,7 +152,9 @@ inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& f
   const std::vector<double> none(n, kNone);
   return {
       "node",
-      {{"node", names("n", p.pool.nodes)}, {"resource", text("resource")}},
+      {{"node", names("n", p.pool.nodes)},
+       {"resource", text("resource")},
+       {"knot", std::vector<std::int64_t>{0}}},
       {{"dynamics", std::vector<std::string>(n, "queue")},
        {"capacity", p.pool.capacity.value},
        {"needs", p.pool.needs},
@@ -164,6 +166,9 @@ inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& f
        {"progress_gain", none},
        {"progress_exponent", none},
        {"progress_scale", none},
+       {"knot_progress", none},
+       {"knot_error", none},
+       {"curve_change", none},
        {"budgets", p.pool.budgets},
        {"lag", one(p.pool.lag)},
        {"abandonment", one(p.workload.abandonment)},

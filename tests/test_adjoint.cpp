@@ -135,7 +135,18 @@ Params with_all_costs(Params p) {
   return p;
 }
 
-Params progress_pool(bool exponential) {
+/// What a loader would have read: a curve with few knots, so that decisions rarely meet one.
+CurveError measured_curve() {
+  CurveSource c;
+  c.file = "none";
+  c.x = {2, 5, 9, 14};
+  c.error = {0.7, 0.5, 0.38, 0.33};
+  CurveError k;
+  k.curves = {c};
+  return k;
+}
+
+Params progress_pool(const ProgressErrorModel& error) {
   Params p;
   p.pool.nodes = 6;
   p.pool.groups = {{"jobs", 6, Dynamics::progress}};
@@ -150,7 +161,7 @@ Params progress_pool(bool exponential) {
   p.workload.calendar = WindowsCalendar{10, 3, 0.1, 3, 1};
   p.progress.shift = 0.1;
   p.progress.start = 3;
-  if (exponential) p.progress.error = ExponentialError{};
+  p.progress.error = error;
   return with_all_costs(p);
 }
 
@@ -183,9 +194,10 @@ TEST_CASE("step_backward: the reserve, by both dispatch rules") {
   }
 }
 
-TEST_CASE("step_backward: progress with three resources, both errors, and a mixed pool") {
-  check_costs(progress_pool(false));
-  check_costs(progress_pool(true));
+TEST_CASE("step_backward: progress with three resources, every error, and a mixed pool") {
+  check_costs(progress_pool(PowerLawError{}));
+  check_costs(progress_pool(ExponentialError{}));
+  check_costs(progress_pool(measured_curve()));
   Params mixed = busy_ring(6, kSlots);
   mixed.pool.groups = {{"serving", 3, Dynamics::queue}, {"training", 3, Dynamics::progress}};
   check_costs(with_all_costs(mixed));
@@ -200,7 +212,8 @@ TEST_CASE("observe_backward and settle: gradients through what a policy sees") {
   reserve.pool.need = 0.8;
   reserve.pool.reserve = SharedReserve{};
   must_resolve(reserve);
-  for (const Params& p : {ring, reserve, progress_pool(false), progress_pool(true)}) {
+  for (const Params& p :
+       {ring, reserve, progress_pool(PowerLawError{}), progress_pool(ExponentialError{})}) {
     const Report r = compare(p, true, 2e-3, 1);
     CHECK(r.worst < 2.5e-3);
     CHECK(r.compared > r.kinks);

@@ -459,7 +459,8 @@ TEST_CASE("FORMAT.md: its tables are the schema") {
     std::ostringstream row;
     row << spec.group << " | `" << spec.name << "` | " << spec.type << " | "
         << (std::strlen(spec.dims) == 0 ? "scalar" : spec.dims) << " | " << spec.units << " | "
-        << spec.long_name << (spec.may_be_missing ? "; NaN when it does not apply" : "") << " |";
+        << spec.long_name << (spec.may_be_missing ? "; NaN when it does not apply" : "")
+        << (spec.required ? "" : "; left out when it does not apply") << " |";
     known.push_back(row.str());
   }
   CHECK(written == known);

@@ -156,10 +156,11 @@ TEST_CASE("keys_json_schema: draft 7, closed maps, ranges, kinds") {
   CHECK(pool["properties"]["groups"]["items"]["properties"]["dynamics"]["enum"] ==
         nlohmann::json({"queue", "progress"}));
   const auto& error = schema["properties"]["progress"]["properties"]["error"]["oneOf"];
-  REQUIRE(error.size() == 3);
+  REQUIRE(error.size() == 4);
   CHECK(error[1]["properties"]["kind"]["const"] == "exponential");
   CHECK(error[1]["required"] == nlohmann::json({"kind"}));
-  CHECK(error[2]["enum"] == nlohmann::json({"power_law", "exponential"}));
+  CHECK(error[2]["properties"]["curves"]["items"]["required"] == nlohmann::json({"file"}));
+  CHECK(error[3]["enum"] == nlohmann::json({"power_law", "exponential", "curve"}));
   // the default kind need not be named
   const auto& noise = schema["properties"]["workload"]["properties"]["noise"]["oneOf"];
   CHECK_FALSE(noise[0].contains("required"));

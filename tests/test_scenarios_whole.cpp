@@ -105,7 +105,8 @@ TEST_CASE("pools of groups, several resources, a reserve and progress: what is w
   told("workload.parts.4.phase", "2", "is 2, outside [-1, 1] days");
   told("workload.parts.5.low", "3", "is 3, above `high` = 2");
   told("progress.error.kind", "powerlaw",
-       "is \"powerlaw\", expected one of: power_law, exponential; did you mean \"power_law\"?");
+       "is \"powerlaw\", expected one of: power_law, exponential, curve; did you mean "
+       "\"power_law\"?");
   told("progress.error.scale", "0", "is 0, outside (0, 1e9] wu");
   told("progress.error.gain", "0.95", "and floor sum to 1.05 at node 0, expected at most 1");
   told("progress.forgetting", "1", "is 1, outside [0, 1) 1/slot");

@@ -100,13 +100,38 @@ ProgressErrors progress_errors(const sim::Params& p) {
   };
   std::visit(
       [&](const auto& k) {
-        e.floor = at_progress(k.floor.value);
-        e.gain = at_progress(k.gain.value);
-        e.scale = at_progress(k.scale.value);
-        if constexpr (requires { k.exponent; }) e.exponent = at_progress(k.exponent.value);
+        if constexpr (requires { k.floor; }) {
+          e.floor = at_progress(k.floor.value);
+          e.gain = at_progress(k.gain.value);
+          e.scale = at_progress(k.scale.value);
+          if constexpr (requires { k.exponent; }) e.exponent = at_progress(k.exponent.value);
+        } else {
+          e.floor = e.gain = e.scale = e.exponent;
+        }
       },
       p.progress.error);
   return e;
+}
+
+/// Knots of measured curves, padded to the longest; missing at queue nodes.
+void add_curves(const sim::CurveError& error, GroupData& g) {
+  const auto nodes = error.source.size();
+  std::size_t most = 0;
+  for (const sim::CurveSource& c : error.curves) most = std::max(most, c.curve.x.size());
+  Doubles progress(nodes * most, kMissing), height(progress), change(nodes, kMissing);
+  for (std::size_t n = 0; n < nodes; ++n) {
+    if (error.source[n] < 0) continue;
+    const sim::CurveSource& c = error.of(static_cast<int>(n));
+    std::copy(c.curve.x.begin(), c.curve.x.end(),
+              progress.begin() + static_cast<std::ptrdiff_t>(n * most));
+    std::copy(c.curve.error.begin(), c.curve.error.end(),
+              height.begin() + static_cast<std::ptrdiff_t>(n * most));
+    change[n] = c.change;
+  }
+  g.axes.push_back({"knot", numbers(static_cast<std::int64_t>(most))});
+  g.variables.push_back({"knot_progress", std::move(progress)});
+  g.variables.push_back({"knot_error", std::move(height)});
+  g.variables.push_back({"curve_change", std::move(change)});
 }
 
 Texts policy_names(const std::vector<Candidate>& all) {
@@ -148,33 +173,36 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
   const sim::SharedReserve* reserve = p.pool.shared_reserve();
   const bool progress = p.pool.has_progress();
   const ProgressErrors errors = progress_errors(p);
-  return {"node",
-          {{"node", node_names(p.pool)}, {"resource", resource_names(p.pool)}},
-          {{"dynamics", dynamics(p.pool)},
-           {"capacity", p.pool.capacity.value},
-           {"needs", p.pool.needs},
-           {"error_scale", where(p.pool, sim::Dynamics::queue, scale)},
-           {"base_rate", sim::base_rate(p)},
-           {"initial_rate", fresh.rate},
-           {"progress_floor", errors.floor},
-           {"progress_gain", errors.gain},
-           {"progress_exponent", errors.exponent},
-           {"progress_scale", errors.scale},
-           {"budgets", p.pool.budgets},
-           {"lag", number(p.pool.lag)},
-           {"abandonment", number(p.workload.abandonment)},
-           {"reserve_efficiency", number(reserve != nullptr ? reserve->efficiency : kMissing)},
-           {"reserve_dispatch", text(reserve != nullptr ? choice(reserve->dispatch) : "none")},
-           {"progress_error", text(errors.kind)},
-           {"progress_start", number(progress ? p.progress.start : kMissing)},
-           {"forgetting", number(progress ? p.progress.forgetting : kMissing)},
-           {"switching", number(p.cost.switching)},
-           {"switching_smoothing", number(p.cost.switching_smoothing)},
-           {"worst", number(p.cost.worst)},
-           {"worst_temperature", number(p.cost.worst_temperature)},
-           {"use", number(p.cost.use)},
-           {"concentration", number(p.cost.concentration)},
-           {"slot_seconds", number(p.workload.slot_seconds)}}};
+  GroupData g{"node",
+              {{"node", node_names(p.pool)}, {"resource", resource_names(p.pool)}},
+              {{"dynamics", dynamics(p.pool)},
+               {"capacity", p.pool.capacity.value},
+               {"needs", p.pool.needs},
+               {"error_scale", where(p.pool, sim::Dynamics::queue, scale)},
+               {"base_rate", sim::base_rate(p)},
+               {"initial_rate", fresh.rate},
+               {"progress_floor", errors.floor},
+               {"progress_gain", errors.gain},
+               {"progress_exponent", errors.exponent},
+               {"progress_scale", errors.scale},
+               {"budgets", p.pool.budgets},
+               {"lag", number(p.pool.lag)},
+               {"abandonment", number(p.workload.abandonment)},
+               {"reserve_efficiency", number(reserve != nullptr ? reserve->efficiency : kMissing)},
+               {"reserve_dispatch", text(reserve != nullptr ? choice(reserve->dispatch) : "none")},
+               {"progress_error", text(errors.kind)},
+               {"progress_start", number(progress ? p.progress.start : kMissing)},
+               {"forgetting", number(progress ? p.progress.forgetting : kMissing)},
+               {"switching", number(p.cost.switching)},
+               {"switching_smoothing", number(p.cost.switching_smoothing)},
+               {"worst", number(p.cost.worst)},
+               {"worst_temperature", number(p.cost.worst_temperature)},
+               {"use", number(p.cost.use)},
+               {"concentration", number(p.cost.concentration)},
+               {"slot_seconds", number(p.workload.slot_seconds)}}};
+  if (const auto* curves = std::get_if<sim::CurveError>(&p.progress.error); curves && progress)
+    add_curves(*curves, g);
+  return g;
 }
 
 GroupData train(const agents::TrainState& t) {
