@@ -161,6 +161,7 @@ std::string no_bound_because(const sim::Params& p, int slots) {
            std::to_string(most) + " in all)";
   if (!std::holds_alternative<sim::BacklogError>(p.errors))
     return "the error model of waiting work has no clairvoyant form";
+  if (!p.progress.sharing.empty()) return "the bound does not know progress that is shared yet";
   if (p.pool.has_progress() && std::holds_alternative<sim::CurveError>(p.progress.error))
     return "the bound does not know measured curves of progress yet";
   if (p.cost.worst > 0) return "cost.worst joins the errors of all nodes";

@@ -67,6 +67,7 @@ std::string yaml_value(double x) { return yaml_float(x); }
 std::string yaml_value(std::int64_t x) { return std::to_string(x); }
 std::string yaml_value(int x) { return std::to_string(x); }
 std::string yaml_value(const std::array<int, 2>& x) { return flow_list(x); }
+std::string yaml_value(const std::vector<int>& x) { return flow_list(x); }
 std::string yaml_value(bool x) { return x ? "true" : "false"; }
 std::string yaml_value(const std::string& x) { return yaml_text(x); }
 std::string yaml_value(const std::vector<std::string>& x) { return flow_list(x); }

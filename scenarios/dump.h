@@ -23,6 +23,7 @@ std::string yaml_value(double x);
 std::string yaml_value(std::int64_t x);
 std::string yaml_value(int x);
 std::string yaml_value(const std::array<int, 2>& x);
+std::string yaml_value(const std::vector<int>& x);
 std::string yaml_value(const sim::NodeValues& x);
 std::string yaml_value(bool x);
 std::string yaml_value(const std::string& x);

@@ -90,6 +90,9 @@ Json schema_of(const KeyNode& k) {
     case Type::pair:
       j = pair_of(bounded("integer", k.range));
       break;
+    case Type::integers:
+      j = list_of(bounded("integer", k.range));
+      break;
     case Type::per_node:
       j = per_node(k.range);
       break;

@@ -18,6 +18,7 @@ Type type_of(const double&) { return Type::number; }
 Type type_of(const int&) { return Type::integer; }
 Type type_of(const std::int64_t&) { return Type::integer; }
 Type type_of(const std::array<int, 2>&) { return Type::pair; }
+Type type_of(const std::vector<int>&) { return Type::integers; }
 Type type_of(const sim::NodeValues&) { return Type::per_node; }
 
 class TreeMaker {

@@ -13,7 +13,8 @@ struct KeyNode {
   enum class Type {
     number,
     integer,
-    pair,  ///< two integers [lo, hi]
+    pair,      ///< two integers [lo, hi]
+    integers,  ///< a list of integers
     per_node,
     boolean,
     text,

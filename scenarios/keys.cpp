@@ -31,6 +31,7 @@ const char* type_name(Type type) {
     case Type::section:
       return "section";
     case Type::pair:
+    case Type::integers:
     case Type::texts:
     case Type::sections:
     case Type::kinds:

@@ -185,6 +185,14 @@ void read_leaf(const Node& n, const std::string& path, Report& report, const Lim
 }
 
 void read_leaf(const Node& n, const std::string& path, Report& report, const Limits& limits,
+               std::vector<int>& out) {
+  if (!expect(Node::Kind::sequence, n, path, report, "a list of whole numbers")) return;
+  out.assign(n.items.size(), 0);
+  for (std::size_t i = 0; i < n.items.size(); ++i)
+    read_leaf(n.items[i], path + "." + std::to_string(i), report, limits, out[i]);
+}
+
+void read_leaf(const Node& n, const std::string& path, Report& report, const Limits& limits,
                sim::NodeValues& out) {
   switch (n.kind) {
     case Node::Kind::sequence: {

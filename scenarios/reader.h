@@ -53,6 +53,8 @@ void read_leaf(const Node& n, const std::string& path, Report& report, const Lim
 void read_leaf(const Node& n, const std::string& path, Report& report, const Limits& limits,
                std::array<int, 2>& out);
 void read_leaf(const Node& n, const std::string& path, Report& report, const Limits& limits,
+               std::vector<int>& out);
+void read_leaf(const Node& n, const std::string& path, Report& report, const Limits& limits,
                sim::NodeValues& out);
 void read_leaf(const Node& n, const std::string& path, Report& report, bool& out);
 void read_leaf(const Node& n, const std::string& path, Report& report, std::string& out);

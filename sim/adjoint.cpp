@@ -20,9 +20,16 @@ std::size_t index(int n) { return static_cast<std::size_t>(n); }
 struct Slot {
   Allocation allocation;
   ReserveSlot reserve;
-  Column rate, error, d_rate;
+  Column rate, served, gained, error, d_rate, d_served;
   explicit Slot(int nodes)
-      : allocation(nodes), reserve(nodes), rate(index(nodes)), error(rate), d_rate(rate) {}
+      : allocation(nodes),
+        reserve(nodes),
+        rate(index(nodes)),
+        served(rate),
+        gained(rate),
+        error(rate),
+        d_rate(rate),
+        d_served(rate) {}
 };
 
 void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int64_t e,
@@ -42,31 +49,34 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     const std::size_t i = row + index(n);
     const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
     s.rate[index(n)] = lagged(b.rate[i], grant[index(n)], p.pool.lag);
-    const double load = b.backlog[i] + x.arrivals[slot + index(n)];
+    const double load = work_at(p, n, b.backlog[i], x.arrivals[slot + index(n)]);
     const double served = std::min(std::min(s.rate[index(n)], up), load);
-    r.left[index(n)] = p.pool.is_progress(n) ? 0 : load - served;
-    r.limit[index(n)] =
-        p.pool.is_progress(n) ? 0 : std::min(load - served, std::max(0.0, up - served));
+    const bool queue = has_queue(p, n);
+    s.served[index(n)] = served;
+    r.left[index(n)] = queue ? load - served : 0;
+    r.limit[index(n)] = queue ? std::min(load - served, std::max(0.0, up - served)) : 0;
     r.dispatched[index(n)] = 0;
     placed += s.rate[index(n)] * p.pool.need_of(n, 0);
   }
   if (reserve != nullptr) dispatch(*reserve, p, importance, decision[nodes], placed, r);
 
+  share_progress(p.progress, s.served.data(), s.gained.data(), nodes);
+  const auto ending = [&](int n) {
+    return QueueSlot{std::max(0.0, r.left[index(n)] - r.dispatched[index(n)]),
+                     x.arrivals[slot + index(n)], x.young.empty() ? 0 : x.young[slot + index(n)],
+                     s.served[index(n)]};
+  };
+  const auto progress_of = [&](int n) {
+    return x.keep[slot + index(n)] * (1 - p.progress.forgetting) * b.progress[row + index(n)] +
+           s.gained[index(n)];
+  };
+
   // Errors, and the soft worst of them.
   double worst = 0, soft = 0;
   Column& error = s.error;
   for (int n = 0; n < nodes; ++n) {
-    const std::size_t i = row + index(n);
-    if (p.pool.is_progress(n)) {
-      const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
-      const double progress =
-          x.keep[slot + index(n)] * (1 - p.progress.forgetting) * b.progress[i] +
-          std::min(s.rate[index(n)], up);
-      error[index(n)] = ProgressError{p}.value(n, progress);
-    } else {
-      error[index(n)] =
-          end_slot(p, n, {std::max(0.0, r.left[index(n)] - r.dispatched[index(n)])}).error;
-    }
+    error[index(n)] = p.pool.is_progress(n) ? ProgressError{p}.value(n, progress_of(n))
+                                            : end_slot(p, n, ending(n)).error;
     worst = std::max(worst, error[index(n)]);
   }
   for (int n = 0; n < nodes; ++n)
@@ -84,19 +94,18 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     r.d_left[index(n)] = r.d_limit[index(n)] = r.d_waiting[index(n)] = 0;
     s.d_rate[index(n)] = a.rate[i];
     if (p.pool.is_progress(n)) {
-      const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
       const double decay = x.keep[slot + index(n)] * (1 - p.progress.forgetting);
-      const double progress = decay * b.progress[i] + std::min(s.rate[index(n)], up);
-      const double d_progress = a.progress[i] + d_error * ProgressError{p}.slope(n, progress);
+      const double d_progress = a.progress[i] + d_error * ProgressError{p}.slope(n, progress_of(n));
       a.progress[i] = decay * d_progress;
-      if (s.rate[index(n)] < up) s.d_rate[index(n)] += d_progress;
+      s.d_served[index(n)] = d_progress;
       a.backlog[i] = 0;
     } else {
-      const double waiting = r.left[index(n)] - r.dispatched[index(n)];
-      r.d_waiting[index(n)] =
-          waiting > 0 ? end_slot_backward(p, n, {waiting}, d_error, a.backlog[i]) : 0;
+      const QueueGradient d = end_slot_backward(p, n, ending(n), d_error, a.backlog[i]);
+      r.d_waiting[index(n)] = d.waiting;
+      s.d_served[index(n)] = d.served;
     }
   }
+  share_progress_backward(p.progress, s.d_served.data(), nodes);
   ReserveGradient d_reserve;
   if (reserve == nullptr) {
     for (int n = 0; n < nodes; ++n) r.d_left[index(n)] = r.d_waiting[index(n)];
@@ -105,10 +114,14 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
   }
   for (int n = 0; n < nodes; ++n) {
     const std::size_t i = row + index(n);
-    if (p.pool.is_progress(n)) continue;
     const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
+    if (!has_queue(p, n)) {
+      if (s.rate[index(n)] < up) s.d_rate[index(n)] += s.d_served[index(n)];
+      a.backlog[i] = 0;
+      continue;
+    }
     const double load = b.backlog[i] + x.arrivals[slot + index(n)];
-    const double served = std::min(std::min(s.rate[index(n)], up), load);
+    const double served = s.served[index(n)];
     // limit = min(left, up - served), left = load - served.
     double d_served = 0, d_left = r.d_left[index(n)];
     if (load - served <= up - served) {
@@ -170,16 +183,7 @@ void step_backward(const Params& p, const Exogenous& x, const Batch& before,
 }
 
 void settle(const Params& p, const Batch& b, Adjoint& a) {
-  for (std::int64_t e = 0; e < b.envs; ++e)
-    for (int n = 0; n < b.nodes; ++n) {
-      const std::size_t i = b.at(e) + index(n);
-      const double gain = gain_per_share(p, b, i, n);
-      // margin_ahead = gain * (importance ahead), so that sum is margin_ahead / gain.
-      const double ahead = gain > 0 ? b.margin_ahead[i] / gain : 0;
-      const double d_gain = a.margin[i] * b.importance[i] + a.margin_ahead[i] * ahead;
-      error_relief_backward(p, b, i, n, d_gain / largest_share(p, n), a);
-      a.margin[i] = a.margin_ahead[i] = 0;
-    }
+  for (std::int64_t e = 0; e < b.envs; ++e) set_margins_backward(p, b, b.at(e), a);
 }
 
 }  // namespace cra::sim

@@ -47,21 +47,74 @@ double progress_scale(const Params& p, int n) {
   return 1;  // a flat curve: nothing to remove
 }
 
-double backlog_scale(const Params& p, int n) { return std::get<BacklogError>(p.errors).scale[n]; }
+double backlog_scale(const Params& p, int n) {
+  const auto at = static_cast<std::size_t>(n);
+  if (const auto* k = std::get_if<BacklogError>(&p.errors)) return k->scale[n];
+  // Where the error of what waits is 1/2; and what arrives before the first of it is late.
+  if (const auto* k = std::get_if<MissError>(&p.errors))
+    return k->mean[at] / (2 * p.workload.abandonment);
+  if (const auto* k = std::get_if<DeadlineError>(&p.errors)) return k->mean[at] * k->slots[n];
+  return 1;  // nothing ever waits
+}
+
+void fill_young(const DeadlineError& error, Exogenous& x, std::int64_t episode) {
+  for (int n = 0; n < x.nodes; ++n) {
+    const int slots = static_cast<int>(error.slots[n]);
+    for (int t = 0; t < x.slots; ++t) {
+      // Summed afresh in every slot: a running sum would drift, and lose its last bits to bursts.
+      double sum = 0;
+      for (int h = std::max(0, t - slots + 2); h < t; ++h)
+        sum += x.arrivals[x.at(episode, h) + static_cast<std::size_t>(n)];
+      x.young[x.at(episode, t) + static_cast<std::size_t>(n)] = sum;
+    }
+  }
+}
+
+void share_progress(const Progress& progress, const double* served, double* gained, int nodes) {
+  std::copy_n(served, nodes, gained);
+  for (const Sharing& s : progress.sharing)
+    for (const int f : s.followers) gained[f] += s.weight * served[s.hub];
+}
+
+void share_progress_backward(const Progress& progress, double* d, int nodes) {
+  if (progress.sharing.empty()) return;
+  const std::vector<double> gained(d, d + nodes);
+  for (const Sharing& s : progress.sharing)
+    for (const int f : s.followers) d[s.hub] += s.weight * gained[static_cast<std::size_t>(f)];
+}
 
 double error_relief(const Params& p, const Batch& b, std::size_t i, int n) {
   if (p.pool.is_progress(n)) return -ProgressError{p}.slope(n, b.progress[i]);
-  const double scale = std::get<BacklogError>(p.errors).scale[n];
-  return backlog_phi_slope(b.backlog[i] / scale) / scale;
+  const auto at = static_cast<std::size_t>(n);
+  if (const auto* k = std::get_if<BacklogError>(&p.errors))
+    return backlog_phi_slope(b.backlog[i] / k->scale[n]) / k->scale[n];
+  if (const auto* k = std::get_if<MissError>(&p.errors))
+    return p.workload.abandonment / k->mean[at];
+  if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {
+    // The slope itself is 0 until work is late, and then it is too late. In its place the share of
+    // what waits that is pressing: all of it counts, and work that is not due yet holds against it.
+    return b.backlog[i] / (b.backlog[i] + b.young[i] + k->mean[at]) / k->mean[at];
+  }
+  const auto& k = std::get<AnytimeError>(p.errors);
+  if (!(b.arrivals_fast[i] > 0)) return 0;
+  return -anytime_slope(b.rate[i], b.arrivals_fast[i], k.gain[n], k.exponent[n], k.scale[n]);
 }
 
 void error_relief_backward(const Params& p, const Batch& b, std::size_t i, int n, double d_relief,
                            Adjoint& a) {
   if (p.pool.is_progress(n)) {
     a.progress[i] -= d_relief * ProgressError{p}.curvature(n, b.progress[i]);
-  } else {
-    const double scale = std::get<BacklogError>(p.errors).scale[n];
+  } else if (const auto* k = std::get_if<BacklogError>(&p.errors)) {
+    const double scale = k->scale[n];
     a.backlog[i] += d_relief * (backlog_phi_curvature(b.backlog[i] / scale) / (scale * scale));
+  } else if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {
+    const double mean = k->mean[static_cast<std::size_t>(n)];
+    const double all = b.backlog[i] + b.young[i] + mean;
+    a.backlog[i] += d_relief * (b.young[i] + mean) / (all * all) / mean;
+  } else if (const auto* k = std::get_if<AnytimeError>(&p.errors)) {
+    if (b.arrivals_fast[i] > 0)
+      a.rate[i] -= d_relief * anytime_curvature(b.rate[i], b.arrivals_fast[i], k->gain[n],
+                                                k->exponent[n], k->scale[n]);
   }
 }
 

@@ -4,14 +4,30 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 
 #include "sim/sim.h"
 
 namespace cra::sim {
 
-/// A queue node at the end of a slot, once all that serves it has.
+/// Whether what is not served at node n waits there; otherwise it turns all service into something.
+inline bool has_queue(const Params& p, int n) {
+  return !p.pool.is_progress(n) && !std::holds_alternative<AnytimeError>(p.errors);
+}
+
+/// The most that node n can be served in a slot.
+inline double work_at(const Params& p, int n, double backlog, double arrivals) {
+  if (has_queue(p, n)) return backlog + arrivals;
+  // More service is more progress, or a better answer if there is a question.
+  return p.pool.is_progress(n) || arrivals > 0 ? std::numeric_limits<double>::infinity() : 0;
+}
+
+/// A node without progress at the end of a slot, once all that serves it has.
 struct QueueSlot {
-  double waiting;  ///< work not served, y >= 0 [wu]
+  double waiting;   ///< work not served, y >= 0 [wu]
+  double arrivals;  ///< work of this slot, A [wu]
+  double young;     ///< work of slots before that is not due in this one [wu]
+  double served;    ///< by the placed rate [wu]
 };
 
 /// What becomes of it.
@@ -22,18 +38,50 @@ struct QueueEnd {
 };
 
 inline QueueEnd end_slot(const Params& p, int n, const QueueSlot& s) {
-  const auto& model = std::get<BacklogError>(p.errors);
-  return {backlog_phi(s.waiting / model.scale[n]), p.workload.abandonment * s.waiting,
-          (1 - p.workload.abandonment) * s.waiting};
+  const double lost = p.workload.abandonment * s.waiting;
+  const double stays = (1 - p.workload.abandonment) * s.waiting;
+  const auto at = static_cast<std::size_t>(n);
+  if (const auto* k = std::get_if<BacklogError>(&p.errors))
+    return {backlog_phi(s.waiting / k->scale[n]), lost, stays};
+  if (const auto* k = std::get_if<MissError>(&p.errors)) return {lost / k->mean[at], lost, stays};
+  if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {
+    const double in_time = k->slots[n] > 1 ? s.young + s.arrivals : 0;
+    const double late = std::max(0.0, s.waiting - in_time);
+    return {late / k->mean[at], late, std::min(s.waiting, in_time)};
+  }
+  const auto& k = std::get<AnytimeError>(p.errors);
+  if (!(s.arrivals > 0)) return {0, 0, 0};
+  return {anytime_error(s.served, s.arrivals, k.floor[n], k.gain[n], k.exponent[n], k.scale[n]), 0,
+          0};
 }
 
-/// Reverse of end_slot(), where work waits. \returns gradient by the waiting work
-inline double end_slot_backward(const Params& p, int n, const QueueSlot& s, double d_error,
-                                double d_backlog) {
+/// Gradient by the waiting work where there is some, and by what was served where nothing waits.
+struct QueueGradient {
+  double waiting = 0, served = 0;
+};
+/// Reverse of end_slot().
+inline QueueGradient end_slot_backward(const Params& p, int n, const QueueSlot& s, double d_error,
+                                       double d_backlog) {
+  const auto at = static_cast<std::size_t>(n);
+  if (const auto* k = std::get_if<AnytimeError>(&p.errors)) {
+    if (!(s.arrivals > 0)) return {};
+    return {0,
+            d_error * anytime_slope(s.served, s.arrivals, k->gain[n], k->exponent[n], k->scale[n])};
+  }
+  if (!(s.waiting > 0)) return {};
+  if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {
+    const bool late = s.waiting > (k->slots[n] > 1 ? s.young + s.arrivals : 0);
+    return {late ? d_error / k->mean[at] : d_backlog, 0};
+  }
+  const double stays = (1 - p.workload.abandonment) * d_backlog;
+  if (const auto* k = std::get_if<MissError>(&p.errors))
+    return {d_error * p.workload.abandonment / k->mean[at] + stays, 0};
   const double scale = std::get<BacklogError>(p.errors).scale[n];
-  return d_error * backlog_phi_slope(s.waiting / scale) / scale +
-         (1 - p.workload.abandonment) * d_backlog;
+  return {d_error * backlog_phi_slope(s.waiting / scale) / scale + stays, 0};
 }
+
+/// Fills x.young of one episode from its arrivals. Nothing has arrived before slot 0.
+void fill_young(const DeadlineError& error, Exogenous& x, std::int64_t episode);
 
 /// Scale of the backlog at every node for the reserve's optimum. [N]
 inline const double* dispatch_scale(const Params& p) {
@@ -86,8 +134,14 @@ struct ProgressError {
   }
 };
 
-/// How much a unit of service lowers the error of node n as things stand. \param i  index of the
-/// node in the batch
+/// Progress that service brings to every node: its own, and what hubs share.
+/// \param served  [N]  \param gained [N] written
+void share_progress(const Progress& progress, const double* served, double* gained, int nodes);
+/// Its reverse. \param d  [N] gradient by what is gained, on return by what is served at each node
+void share_progress_backward(const Progress& progress, double* d, int nodes);
+
+/// How much a unit of service lowers the error of node n as things stand, with the arrivals to be
+/// expected. \param i  index of the node in the batch
 double error_relief(const Params& p, const Batch& b, std::size_t i, int n);
 
 /// Reverse of error_relief(): sends its gradient to the state it depends on.

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "sim/episode.h"
+#include "sim/errors.h"
+#include "sim/score.h"
 
 namespace cra::sim {
 
@@ -34,6 +36,8 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
   if (p.pool.has_progress()) x.keep.assign(size, 1);
   if (std::holds_alternative<WearFailures>(p.workload.failures)) x.health.assign(size, 0);
   if (std::holds_alternative<WindowsCalendar>(p.workload.calendar)) x.window.assign(size, 0);
+  const auto* deadline = std::get_if<DeadlineError>(&p.errors);
+  if (deadline != nullptr) x.young.assign(size, 0);
   const std::vector<double> mean = mean_rate(p);
   for_each_tile(count, [&](std::int64_t i) {
     const Episode episode{seed, set, first + i};
@@ -41,6 +45,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
                              0);
     Inflow in{x.slots, x.nodes, rate.data(), x.arrivals.data() + x.at(i, 0)};
     add_arrivals(p, episode, in);
+    if (deadline != nullptr) fill_young(*deadline, x, i);
     const std::size_t first_slot = x.at(i, 0);
     for (int t = 0; t < x.slots; ++t)
       std::copy(p.workload.importance.value.begin(), p.workload.importance.value.end(),
@@ -61,6 +66,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
                   x.availability.data() + first_slot,
                   x.health.empty() ? nullptr : x.health.data() + first_slot);
   });
+  if (p.cost.score == ScoreKind::reference) fill_reference_errors(p, x);
   return x;
 }
 

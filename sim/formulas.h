@@ -23,6 +23,24 @@ template <class T>
 CRA_HD T backlog_phi_curvature(T z) {
   return T(2) / ((T(1) + z) * (T(1) + z) * (T(1) + z));
 }
+/// Error of answering work A > 0 with service v: A (floor + gain (1 + (v / A) /
+/// scale)^(-exponent)), and its first two derivatives by v.
+template <class T>
+CRA_HD T anytime_error(T v, T A, T floor, T gain, T exponent, T scale) {
+  using std::pow;
+  return A * (floor + gain * pow(T(1) + v / A / scale, -exponent));
+}
+template <class T>
+CRA_HD T anytime_slope(T v, T A, T gain, T exponent, T scale) {
+  using std::pow;
+  return -gain * exponent / scale * pow(T(1) + v / A / scale, -exponent - T(1));
+}
+template <class T>
+CRA_HD T anytime_curvature(T v, T A, T gain, T exponent, T scale) {
+  using std::pow;
+  return gain * exponent * (exponent + T(1)) / (scale * scale * A) *
+         pow(T(1) + v / A / scale, -exponent - T(2));
+}
 /// Movement cost of one node, smooth at 0: sqrt(dm^2 + d^2) - d.
 template <class T>
 CRA_HD T movement(T dm, T d) {
@@ -55,6 +73,20 @@ CRA_HD void source_scores(const T* error, T* score, int n) {
   T worst = error[0];
   for (int i = 1; i < n; ++i) worst = error[i] > worst ? error[i] : worst;
   for (int i = 0; i < n; ++i) score[i] = (T(1) - error[i]) / worst;
+}
+/// The same with the pole and the jumps smoothed away: P_n = (1 - min(eps_n, 1)) / max(0.05, tau
+/// log sum_j exp(eps_j / tau)), tau = 0.05.
+template <class T>
+CRA_HD void smooth_source_scores(const T* error, T* score, int n) {
+  using std::exp;
+  using std::log;
+  const T tau = T(0.05), least = T(0.05);
+  T worst = error[0], sum = 0;
+  for (int i = 1; i < n; ++i) worst = error[i] > worst ? error[i] : worst;
+  for (int i = 0; i < n; ++i) sum += exp((error[i] - worst) / tau);
+  const T soft = worst + tau * log(sum);
+  const T against = soft > least ? soft : least;
+  for (int i = 0; i < n; ++i) score[i] = (T(1) - (error[i] < T(1) ? error[i] : T(1))) / against;
 }
 /// The sources' reweighting a <- a exp(g / temperature) / Z: exponentiated gradient, which is
 /// mirror descent on the simplex. \param a [n] on the simplex, updated; the largest g is subtracted

@@ -33,9 +33,9 @@ struct Pull {
   double backlog = 0, progress = 0, rate = 0, error = 0, margin = 0, margin_ahead = 0;
 };
 
-double progress_scale(const Spot& s) {
-  return progress_scale(s.p, s.n);
-}
+double progress_scale(const Spot& s) { return progress_scale(s.p, s.n); }
+/// Work that is late unless it is done in the coming slot.
+double due(const Spot& s) { return std::max(0.0, s.b.backlog[s.i] - s.b.young[s.i]); }
 /// A ring closes, a chain spans half the circle, so that its ends are far apart.
 double angle(const Spot& s) {
   const double turn = s.p.pool.geometry == Geometry::ring ? 2 : 1;
@@ -52,6 +52,9 @@ int with_health(const Params& p) {
   return std::holds_alternative<WearFailures>(p.workload.failures) ? 1 : 0;
 }
 int with_arrivals_shown(const Params& p) { return p.observation.arrivals_shown ? 1 : 0; }
+int with_deadlines(const Params& p) {
+  return std::holds_alternative<DeadlineError>(p.errors) ? 1 : 0;
+}
 int with_windows(const Params& p) {
   return std::holds_alternative<WindowsCalendar>(p.workload.calendar) ? 1 : 0;
 }
@@ -65,7 +68,8 @@ int each_of_several_resources(const Params& p) {
 using Tells = std::array<const char*, 3>;
 constexpr Tells kNothing{}, kBacklog{"backlog"}, kArrivals{"arrivals"}, kRate{"rate"},
     kImportance{"importance"}, kError{"error"}, kProgress{"progress"}, kHealth{"health"},
-    kAvailability{"availability"}, kMargin{"backlog", "progress", "importance"};
+    kAvailability{"availability"}, kDue{"backlog", "arrivals"},
+    kMargin{"backlog", "progress", "importance"};
 
 /// \tparam value   of the feature at a node
 /// \tparam pull    its reverse: what d, the gradient by it, adds to that by the state; null when
@@ -106,6 +110,10 @@ const Feature kFeatures[] = {
      [](S, double d, Pull& a) { a.backlog += d; }, true},
     {"mean_arrivals_fast", kArrivals, always, [](S s) { return s.mean.fast / s.fair; }},
     {"mean_arrivals_slow", kArrivals, always, [](S s) { return s.mean.slow / s.fair; }},
+    {"due", kDue, with_deadlines, [](S s) { return due(s) / backlog_scale(s.p, s.n); },
+     [](S s, double d, Pull& a) {
+       if (due(s) > 0) a.backlog += d / backlog_scale(s.p, s.n);
+     }},
     {"position_cos", kNothing, with_geometry, [](S s) { return std::cos(angle(s)); }},
     {"position_sin", kNothing, with_geometry, [](S s) { return std::sin(angle(s)); }},
     {"availability", kAvailability, with_failures, [](S s) { return s.b.availability[s.i]; }},

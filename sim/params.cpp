@@ -213,6 +213,83 @@ void check_progress_errors(const Params& p, std::vector<Problem>& problems) {
       p.progress.error);
 }
 
+/// What the error of queue nodes asks of the rest, and the mean rates it is measured by.
+void resolve_queue_errors(Params& p, std::vector<Problem>& problems) {
+  std::visit(
+      [&](auto& error) {
+        if constexpr (requires { error.mean; }) {
+          error.mean = base_rate(p);
+          for (double& rate : error.mean) rate = std::max(rate, error.floor);
+        }
+      },
+      p.errors);
+  const SharedReserve* reserve = p.pool.shared_reserve();
+  if (reserve != nullptr && std::holds_alternative<AnytimeError>(p.errors))
+    problems.push_back({"pool.reserve", "serves work that waits; with `anytime` errors none does"});
+  if (reserve != nullptr && reserve->dispatch == Dispatch::optimal &&
+      (std::holds_alternative<MissError>(p.errors) ||
+       std::holds_alternative<DeadlineError>(p.errors)))
+    problems.push_back({"pool.reserve.dispatch",
+                        "is optimal, which evens out the slopes of `backlog` errors; these errors "
+                        "are linear, expected priority"});
+  if (std::holds_alternative<MissError>(p.errors) && p.workload.abandonment == 0)
+    problems.push_back(
+        {"workload.abandonment", "is 0, but `miss` errors are the work that is abandoned"});
+  if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {
+    if (p.workload.abandonment != 0)
+      problems.push_back({"workload.abandonment", "is " + number(p.workload.abandonment) +
+                                                      ", expected 0 with `deadline` errors: work "
+                                                      "leaves when it is late"});
+    for (int n = 0; n < p.pool.nodes; ++n)
+      if (k->slots[n] != std::floor(k->slots[n])) {
+        problems.push_back({"errors.slots", "is " + number(k->slots[n]) + " at node " +
+                                                std::to_string(n) + ", expected a whole number"});
+        break;
+      }
+  }
+  if (const auto* k = std::get_if<AnytimeError>(&p.errors))
+    for (int n = 0; n < p.pool.nodes; ++n)
+      if (k->floor[n] + k->gain[n] > 1 + 1e-12) {
+        problems.push_back({"errors.gain", "and floor sum to " + number(k->floor[n] + k->gain[n]) +
+                                               " at node " + std::to_string(n) +
+                                               ", expected at most 1"});
+        break;
+      }
+}
+
+/// Hubs and followers exist, are progress nodes, and no node gains more from others than from a
+/// service of its own as large as theirs.
+void check_sharing(const Params& p, std::vector<Problem>& problems) {
+  std::vector<double> gain(static_cast<std::size_t>(p.pool.nodes), 0);
+  for (std::size_t i = 0; i < p.progress.sharing.size(); ++i) {
+    const Sharing& s = p.progress.sharing[i];
+    const std::string path = "progress.sharing[" + std::to_string(i) + "]";
+    const auto known = [&](int n, const std::string& key) {
+      if (n < p.pool.nodes && p.pool.is_progress(n)) return true;
+      problems.push_back({path + key, (key == ".hub" ? "is " : "hold ") + std::to_string(n) +
+                                          ", expected the number of a progress node"});
+      return false;
+    };
+    if (!known(s.hub, ".hub")) return;
+    for (const int f : s.followers) {
+      if (!known(f, ".followers")) return;
+      if (f == s.hub) {
+        problems.push_back(
+            {path + ".followers", "hold the hub " + std::to_string(f) + ", which is none of them"});
+        return;
+      }
+      gain[static_cast<std::size_t>(f)] += s.weight;
+      if (gain[static_cast<std::size_t>(f)] > 1 + 1e-12) {
+        problems.push_back({path + ".weight", "makes the weights of node " + std::to_string(f) +
+                                                  " sum to " +
+                                                  number(gain[static_cast<std::size_t>(f)]) +
+                                                  ", expected at most 1"});
+        return;
+      }
+    }
+  }
+}
+
 /// The envelope of a measured curve, by which it is replaced.
 void resolve_curve(CurveSource& source, const std::string& path, std::vector<Problem>& problems) {
   if (source.x.empty()) {
@@ -361,8 +438,17 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
         },
         p.workload.parts[i]);
   }
-  if (auto* backlog = std::get_if<BacklogError>(&p.errors))
-    resolver(backlog->scale, "errors.scale");
+  std::visit(
+      [&](auto& error) {
+        if constexpr (requires { error.scale; }) resolver(error.scale, "errors.scale");
+        if constexpr (requires { error.slots; }) resolver(error.slots, "errors.slots");
+        if constexpr (requires { error.gain; }) {
+          resolver(error.floor, "errors.floor");
+          resolver(error.gain, "errors.gain");
+          resolver(error.exponent, "errors.exponent");
+        }
+      },
+      p.errors);
   std::visit(
       [&](auto& error) {
         if constexpr (requires { error.floor; }) {
@@ -378,6 +464,9 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
   if (p.pool.has_progress()) check_progress_errors(p, problems);
   if (auto* curves = std::get_if<CurveError>(&p.progress.error); curves && p.pool.has_progress())
     resolve_curves(*curves, p.pool, problems);
+  check_sharing(p, problems);
+  // Mean rates are known only when nothing is wrong with the parts.
+  if (problems.empty()) resolve_queue_errors(p, problems);
   const bool only_progress = std::all_of(p.pool.dynamics.begin(), p.pool.dynamics.end(),
                                          [](Dynamics d) { return d == Dynamics::progress; });
   if (p.workload.parts.empty() && !only_progress)

@@ -20,7 +20,63 @@ template <class V>
 void fields(V& v, BacklogError& k) {
   v("scale", k.scale, above(0, 1e9), "wu", "backlog at which the error of a node is 1/2");
 }
-using ErrorModel = std::variant<BacklogError>;  // <- the registration
+/// Abandonment as a soft deadline: of the work that waits, the share workload.abandonment is lost
+/// in a slot, so work survives 1 / abandonment slots on average. eps = what is lost / mean
+/// arrivals. Linear in the waiting work.
+struct MissError {
+  static constexpr const char* name = "miss";
+  double floor = 0.05;
+
+  std::vector<double> mean;  ///< [N] base rate, at least `floor`; filled by resolve() [wu/slot]
+};
+template <class V>
+void fields(V& v, MissError& k) {
+  v("floor", k.floor, above(0, 1e9), "wu/slot",
+    "least mean arrivals that the work missed in a slot is divided by");
+}
+/// Work must be done within `slots` slots, the one it arrives in counted; what is late is lost and
+/// is the error: eps = late work / mean arrivals. All deadlines of a node are equally far, so
+/// earliest deadline first is first in, first out: what waits is always the newest work, and it is
+/// late as far as it exceeds the arrivals of the last slots - 1 slots.
+///
+/// Convex in the commands where importance does not rise within an episode: earliest deadline first
+/// loses the least work up to every slot at once, a linear programme in the service, so the sum of
+/// losses up to a slot is convex in it; losses that weigh more later could make waiting pay.
+struct DeadlineError {
+  static constexpr const char* name = "deadline";
+  NodeValues slots{5.0};
+  double floor = 0.05;
+
+  std::vector<double> mean;  ///< [N] base rate, at least `floor`; filled by resolve() [wu/slot]
+};
+template <class V>
+void fields(V& v, DeadlineError& k) {
+  v("slots", k.slots, Range{1, 1000}, "slots",
+    "slots that work has, with the one it arrives in; whole; 1 = at once or never");
+  v("floor", k.floor, above(0, 1e9), "wu/slot",
+    "least mean arrivals that the work missed in a slot is divided by");
+}
+/// Every slot's work A is answered at once, and the better the more service it gets: eps = A (floor
+/// + gain (1 + (v / A) / scale)^(-exponent)) with the service v = min(placed rate, what is up), 0
+/// when nothing arrives. The perspective of a convex function, so convex in v and A together.
+/// Nothing waits and nothing is lost; `served` is the effort spent and may exceed what arrives.
+struct AnytimeError {
+  static constexpr const char* name = "anytime";
+  NodeValues floor{0.05};
+  NodeValues gain{0.8};
+  NodeValues exponent{1.0};
+  NodeValues scale{1.0};
+};
+template <class V>
+void fields(V& v, AnytimeError& k) {
+  v("floor", k.floor, Range{0, 1}, "1/wu", "error of a unit of work that no service removes, c");
+  v("gain", k.gain, above(0, 1), "1/wu", "error that service can remove, a; floor + gain <= 1");
+  v("exponent", k.exponent, above(0, 20), "1", "how fast it falls, b");
+  v("scale", k.scale, above(0, 1e9), "1",
+    "service per arriving work at which the fall is under way, x0");
+}
+using ErrorModel =
+    std::variant<BacklogError, MissError, DeadlineError, AnytimeError>;  // <- the registration
 
 /// eps = floor + gain (1 + x / scale)^(-exponent) of the progress x: how validation errors fall
 /// with training (shifted so that x = 0 is finite).
@@ -110,10 +166,26 @@ void fields(V& v, CurveError& k) {
 using ProgressErrorModel =
     std::variant<PowerLawError, ExponentialError, CurveError>;  // <- the registration
 
-/// Progress x of a progress node: x <- keep (1 - forgetting) x + service, with keep = 1 but for
-/// random shifts of what is learned.
+/// What is learned at a hub helps its followers: their progress gains weight * service of the hub.
+struct Sharing {
+  int hub = 0;
+  std::vector<int> followers;
+  double weight = 0.25;
+};
+template <class V>
+void fields(V& v, Sharing& k) {
+  v(required("hub"), k.hub, Range{0, 65535}, "", "number of a progress node, from 0");
+  v(required("followers"), k.followers, Range{0, 65535}, "",
+    "numbers of the progress nodes that gain from it");
+  v("weight", k.weight, Range{0, 1}, "1",
+    "progress of a follower per service of the hub; the weights of a follower sum to at most 1");
+}
+
+/// Progress x of a progress node: x <- keep (1 - forgetting) x + service + what hubs share, with
+/// keep = 1 but for random shifts of what is learned.
 struct Progress {
   ProgressErrorModel error;
+  std::vector<Sharing> sharing;
   double forgetting = 0.05;
   double start = 0;
   double shift = 0;
@@ -122,6 +194,7 @@ struct Progress {
 template <class V>
 void fields(V& v, Progress& k) {
   v("error", k.error, "how progress lowers the error");
+  v("sharing", k.sharing, "hubs whose service also advances other progress nodes");
   v("forgetting", k.forgetting, below(0, 1), "1/slot",
     "share of the progress that is lost in a slot, rho");
   v("start", k.start, Range{0, 1e9}, "wu", "progress before the first slot");
@@ -129,8 +202,15 @@ void fields(V& v, Progress& k) {
   v("keep", k.keep, Range{0, 1}, "1", "share of the progress that survives a shift");
 }
 
-/// linear: P = 1 - eps, in (-inf, 1].
-enum class ScoreKind { linear };
+/// How errors are reported as performance, P_n; the score of a slot is their importance-weighted
+/// mean. Costs do not depend on it, so no policy is tuned or trained by it.
+///   linear:    P = 1 - eps, in (-inf, 1].
+///   reference: P = 1 - eps / mean error of the uniform policy on the same episode: 0 is as good as
+///              equal shares, 1 is no error, whatever the scenario.
+///   source:    P = (1 - min(eps, 1)) / max(0.05, 0.05 log sum_j exp(eps_j / 0.05)): the sources'
+///              (1 - eps) / max_j eps_j with its pole and its jumps smoothed away. Unlike the other
+///              two it lets the worst node rescale all.
+enum class ScoreKind { linear, reference, source };
 
 struct Cost {
   double switching = 0;
@@ -150,10 +230,14 @@ void fields(V& v, Cost& c) {
   v("worst_temperature", c.worst_temperature, above(0, 1e6), "1",
     "softness of that maximum: temperature * log mean exp(error / temperature)");
   v("use", c.use, Range{0, 1e6}, "1",
-    "weight of the share of the budget that is placed (attention penalty)");
+    "weight of the share of the budget that is placed (attention penalty); commands that fill the "
+    "budget make it a constant, so it matters only with a reserve or where capacity leaves budget "
+    "idle");
   v("concentration", c.concentration, Range{0, 1e6}, "1",
     "weight of N * sum of squared budget shares: against giving all to one node");
-  v("score", c.score, "how errors become performance scores");
+  v("score", c.score,
+    "how errors are reported as performance: `linear` 1 - error, `reference` against the uniform "
+    "policy's mean error, `source` against the worst node; costs do not depend on it");
 }
 
 /// What a policy knows before it acts.
@@ -201,5 +285,5 @@ struct cra::Choices<cra::sim::CurveValue> {
 };
 template <>
 struct cra::Choices<cra::sim::ScoreKind> {
-  static constexpr std::array<const char*, 1> names{"linear"};
+  static constexpr std::array<const char*, 3> names{"linear", "reference", "source"};
 };

@@ -1,7 +1,6 @@
 // One slot of the pool: allocation, lag, service, reserve, abandonment, error, cost.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "sim/allocate.h"
 #include "sim/errors.h"
@@ -56,14 +55,13 @@ void see(const Params& p, const Exogenous& x, Batch& b) {
       }
       if (!x.window.empty()) b.window[to + n] = x.window[from + n];
       if (!x.health.empty()) b.health[to + n] += kHealth * (x.health[from + n] - b.health[to + n]);
-      const double gain = gain_per_share(p, b, to + n, static_cast<int>(n));
-      b.margin[to + n] = gain * b.importance[to + n];
+      if (!x.young.empty()) b.young[to + n] = x.young[from + n];
       // Only a calendar of windows is known ahead; elsewhere the future is as important as now.
-      b.margin_ahead[to + n] =
-          x.window.empty()
-              ? b.margin[to + n]
-              : gain * importance_ahead(x, b.episode[static_cast<std::size_t>(e)], b.slot, n);
+      b.importance_ahead[to + n] =
+          x.window.empty() ? b.importance[to + n]
+                           : importance_ahead(x, b.episode[static_cast<std::size_t>(e)], b.slot, n);
     }
+    set_margins(p, b, to);
   }
 }
 
@@ -75,11 +73,14 @@ struct Slot {
   const double* arrivals = nullptr;
   const double* available = nullptr;
   const double* importance = nullptr;
-  double moved = 0;  ///< smooth movement of the placed rates, summed [wu/slot]
+  double moved = 0;      ///< smooth movement of the placed rates, summed [wu/slot]
+  double reference = 1;  ///< error of the uniform policy, for the score
   Allocation allocation;
   ReserveSlot reserve;
+  std::vector<double> gained;  ///< [N] progress, or scores
 
-  explicit Slot(int nodes) : allocation(nodes), reserve(nodes) {}
+  explicit Slot(int nodes)
+      : allocation(nodes), reserve(nodes), gained(static_cast<std::size_t>(nodes)) {}
   /// Turns to environment e.
   void enter(const Exogenous& x, const Batch& b, std::int64_t e) {
     env = e;
@@ -88,6 +89,9 @@ struct Slot {
     arrivals = x.arrivals.data() + slot;
     available = x.availability.data() + slot;
     importance = x.importance.data() + slot;
+    if (!x.reference_error.empty())
+      reference =
+          x.reference_error[static_cast<std::size_t>(b.episode[static_cast<std::size_t>(e)])];
   }
 };
 
@@ -108,14 +112,12 @@ void serve(const Params& p, Batch& b, Slot& s) {
   for (int n = 0; n < b.nodes; ++n) {
     const std::size_t i = s.row + static_cast<std::size_t>(n);
     const double up = s.available[n] * p.pool.capacity[n];
-    const bool progress = p.pool.is_progress(n);
-    // A progress node always has something to work on.
-    const double load =
-        progress ? std::numeric_limits<double>::infinity() : b.backlog[i] + s.arrivals[n];
+    const bool queue = has_queue(p, n);
+    const double load = work_at(p, n, b.backlog[i], s.arrivals[n]);
     const double served = std::min(std::min(b.rate[i], up), load);
-    s.reserve.left[static_cast<std::size_t>(n)] = progress ? 0 : load - served;
+    s.reserve.left[static_cast<std::size_t>(n)] = queue ? load - served : 0;
     s.reserve.limit[static_cast<std::size_t>(n)] =
-        progress ? 0 : std::min(load - served, std::max(0.0, up - served));
+        queue ? std::min(load - served, std::max(0.0, up - served)) : 0;
     b.served[i] = served;
   }
 }
@@ -131,16 +133,19 @@ void send_reserve(const Params& p, Batch& b, double share, Slot& s) {
 
 /// Work that waits becomes backlog and error, service becomes progress and less error.
 void work(const Params& p, const Exogenous& x, Batch& b, Slot& s) {
+  if (p.pool.has_progress())
+    share_progress(p.progress, b.served.data() + s.row, s.gained.data(), b.nodes);
   for (int n = 0; n < b.nodes; ++n) {
     const auto at = static_cast<std::size_t>(n);
     const std::size_t i = s.row + at;
     if (p.pool.is_progress(n)) {
       b.progress[i] =
-          x.keep[s.slot + at] * (1 - p.progress.forgetting) * b.progress[i] + b.served[i];
+          x.keep[s.slot + at] * (1 - p.progress.forgetting) * b.progress[i] + s.gained[at];
       b.error[i] = ProgressError{p}.value(n, b.progress[i]);
     } else {
       const double waiting = std::max(0.0, s.reserve.left[at] - s.reserve.dispatched[at]);
-      const QueueEnd end = end_slot(p, n, {waiting});
+      const QueueEnd end = end_slot(
+          p, n, {waiting, s.arrivals[n], x.young.empty() ? 0 : x.young[s.slot + at], b.served[i]});
       b.error[i] = end.error;
       b.lost[i] = end.lost;
       b.backlog[i] = end.backlog;
@@ -160,16 +165,33 @@ void remember(Batch& b, const Slot& s) {
   }
 }
 
+/// Performance of every node. \param score [N] written
+void judge(const Params& p, const double* error, double reference, double* score, int nodes) {
+  switch (p.cost.score) {
+    case ScoreKind::linear:
+      for (int n = 0; n < nodes; ++n) score[n] = 1 - error[n];
+      break;
+    case ScoreKind::reference:
+      for (int n = 0; n < nodes; ++n) score[n] = 1 - error[n] / reference;
+      break;
+    case ScoreKind::source:
+      smooth_source_scores(error, score, nodes);
+      break;
+  }
+}
+
 /// The terms of the cost, and the score.
-void charge(const Params& p, Batch& b, const Slot& s) {
+void charge(const Params& p, Batch& b, Slot& s) {
   const int nodes = b.nodes, resources = p.pool.resource_count();
   double weighted_error = 0, weighted_score = 0, total_importance = 0, worst = 0, soft = 0;
   double used = 0, concentrated = 0;
+  std::vector<double>& score = s.gained;
+  judge(p, b.error.data() + s.row, s.reference, score.data(), nodes);
   for (int n = 0; n < nodes; ++n) {
     const std::size_t i = s.row + static_cast<std::size_t>(n);
     const double error = b.error[i];
     weighted_error += s.importance[n] * error;
-    weighted_score += s.importance[n] * (1 - error);
+    weighted_score += s.importance[n] * score[static_cast<std::size_t>(n)];
     total_importance += s.importance[n];
     worst = std::max(worst, error);
     for (int k = 0; k < resources; ++k) {
@@ -231,6 +253,8 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
   if (p.pool.has_progress()) b.progress.assign(size, p.progress.start);
   b.margin.assign(size, 0);
   b.margin_ahead.assign(size, 0);
+  b.importance_ahead.assign(size, 0);
+  if (!x.young.empty()) b.young.assign(size, 0);
   if (!x.health.empty()) b.health.assign(size, 0);
   if (!x.window.empty()) b.window.assign(size, 0);
   if (p.observation.arrivals_shown) {

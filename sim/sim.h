@@ -54,6 +54,10 @@ struct Exogenous {
   std::vector<double> window;        ///< [I, T, N] slots to the next window; empty without windows
 
   std::vector<double> keep;  ///< [I, T, N] progress that survives; empty without progress
+  /// [I, T, N] arrivals of slots before that are not due in this one; empty without deadlines [wu]
+  std::vector<double> young;
+  /// [I] mean error of the uniform policy, at least 0.001; empty unless the score is `reference`
+  std::vector<double> reference_error;
 
   std::size_t at(std::int64_t i, int t) const {
     return static_cast<std::size_t>((i * slots + t) * nodes);
@@ -96,6 +100,10 @@ struct Batch {
   std::vector<double> available_now;  ///< [E, N] and who is up in it; empty unless both are shown
   std::vector<double> margin;         ///< [E, N] -d error / d service, times W, per budget share
   std::vector<double> margin_ahead;   ///< [E, N] the same with W of the kAhead coming slots
+  /// [E, N] W of the kAhead coming slots, discounted, where a calendar is known ahead; else W
+  std::vector<double> importance_ahead;
+  /// [E, N] arrivals of earlier slots that are not due in the coming one; empty without deadlines
+  std::vector<double> young;
   // ---- results of the last step; a policy has no business here before observing
   std::vector<double> grant;           ///< [E, N] s, commanded rate after water-filling [wu/slot]
   std::vector<double> served;          ///< [E, N] work done by the placed rate [wu]

@@ -64,20 +64,52 @@ def progress_error(c, x):
     return c["progress_floor"] + c["progress_gain"] * fall
 
 
-def replay(c, d, p, i):
-    """Yields, slot by slot, all that /trajectory should hold of policy p in episode i."""
+def end_of_queue(c, waiting, arrivals, earlier, served):
+    """Error, lost work and backlog of queue nodes. earlier: arrivals of the slots before, newest last."""
+    kind, theta = c["error_kind"], c["abandonment"]
+    if kind == b"backlog":
+        z = waiting / c["error_scale"]
+        return z * z / (1 + z), theta * waiting, (1 - theta) * waiting
+    if kind == b"miss":
+        return theta * waiting / c["error_mean"], theta * waiting, (1 - theta) * waiting
+    if kind == b"deadline":
+        slots = np.nan_to_num(c["deadline"], nan=1).astype(int)
+        in_time = np.array([(arrivals[n] + sum(a[n] for a in earlier[max(0, len(earlier) - s + 2):])) if s > 1 else 0
+                            for n, s in enumerate(slots)])
+        late = np.maximum(0, waiting - in_time)
+        return late / c["error_mean"], late, waiting - late
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fall = (1 + served / arrivals / c["anytime_scale"]) ** -c["anytime_exponent"]
+        error = np.where(arrivals > 0, arrivals * (c["anytime_floor"] + c["anytime_gain"] * fall), 0)
+    return error, 0 * error, 0 * error
+
+
+def scores(c, error, reference):
+    if c["score_kind"] == b"linear":
+        return 1 - error
+    if c["score_kind"] == b"reference":
+        return 1 - error / reference
+    return (1 - np.minimum(error, 1)) / max(0.05, 0.05 * np.log(np.exp(error / 0.05).sum()))
+
+
+def replay(c, d, p, i, equal=False):
+    """Yields, slot by slot, all that /trajectory should hold of policy p in episode i; or what equal
+    weights without a reserve would lead to."""
     queue = c["dynamics"] == b"queue"
+    waits = queue & (c["error_kind"] != b"anytime")
+    reference = d["reference_error"][i] if "reference_error" in d else np.nan
     cap, needs, budgets = c["capacity"], c["needs"], c["budgets"]
     n, dispatch = len(cap), c["reserve_dispatch"]
     rate, backlog, x = c["initial_rate"], np.zeros(n), np.full(n, c["progress_start"])
     for t in range(d["arrivals"].shape[1]):
-        W, before, r = d["importance"][i, t], rate, d["reserve"][p, i, t]
-        grant = waterfill(d["proportion"][p, i, t], cap, needs, (1 - r) * budgets)
+        W, before, r = d["importance"][i, t], rate, 0 if equal else d["reserve"][p, i, t]
+        arrivals = d["arrivals"][i, t]
+        grant = waterfill(np.ones(n) if equal else d["proportion"][p, i, t], cap, needs, (1 - r) * budgets)
         rate = (1 - c["lag"]) * before + c["lag"] * grant
         up = d["availability"][i, t] * cap
-        load = np.where(queue, backlog + d["arrivals"][i, t], np.inf)
+        load = np.where(waits, backlog + arrivals, np.where(queue & (arrivals == 0), 0, np.inf))
         served = np.minimum(np.minimum(rate, up), load)
-        dispatched, waiting = np.zeros(n), np.where(queue, load - served, 0)
+        dispatched, waiting = np.zeros(n), np.where(waits, load - served, 0)
         if dispatch != b"none":
             can = c["reserve_efficiency"] * min(r * budgets[0], max(0, budgets[0] - needs[:, 0] @ rate))
             most = np.where(queue, np.minimum(waiting, np.maximum(0, up - served)), 0)
@@ -85,10 +117,13 @@ def replay(c, d, p, i):
             dispatched[q] = (dispatch_optimal(waiting[q], most[q], W[q], c["error_scale"][q], can)
                              if dispatch == b"optimal" else dispatch_priority(most[q], W[q], can))
         waiting = waiting - dispatched
-        backlog, lost = (1 - c["abandonment"]) * waiting, c["abandonment"] * waiting
-        z = waiting / c["error_scale"]
-        x = d["keep"][i, t] * (1 - c["forgetting"]) * x + served
-        error = np.where(queue, z * z / (1 + z), progress_error(c, x))
+        error, lost, backlog = end_of_queue(c, waiting, arrivals, d["arrivals"][i, :t], served)
+        lost, backlog = np.where(queue, lost, 0), np.where(queue, backlog, 0)
+        gained = served.copy()
+        if "link" in c:
+            np.add.at(gained, c["link_follower"], c["link_weight"] * served[c["link_hub"]])
+        x = d["keep"][i, t] * (1 - c["forgetting"]) * x + gained
+        error = np.where(queue, error, progress_error(c, x))
         smooth, h = c["switching_smoothing"], c["worst_temperature"]
         moved = np.sqrt((rate - before) ** 2 + smooth**2) - smooth
         share = needs * grant[:, None] / budgets
@@ -98,7 +133,7 @@ def replay(c, d, p, i):
             "error_cost": (W * error).mean(), "switching_cost": c["switching"] * moved.mean(),
             "fairness_cost": c["worst"] * h * np.log(np.exp(error / h).mean()),
             "use_cost": (c["use"] * share.sum(0) + c["concentration"] * n * (share**2).sum(0)).mean(),
-            "score": (W * (1 - error)).sum() / W.sum() if W.sum() > 0 else 1.0,
+            "score": (W * scores(c, error, reference)).sum() / W.sum() if W.sum() > 0 else 1.0,
         }
         now["cost"] = sum(now[f"{term}_cost"] for term in ("error", "switching", "fairness", "use"))
         yield t, now
@@ -109,6 +144,10 @@ def main(path):
         c = {name: x[()] for name, x in f["node"].items()}
         d = {name: x[()] for name, x in f["trajectory"].items()}
     worst, checked = {}, 0
+    if c["score_kind"] == b"reference":
+        equal = [np.mean([now["error"] for _, now in replay(c, d, 0, i, equal=True)])
+                 for i in range(len(d["reference_error"]))]
+        worst["reference_error"] = np.abs(np.maximum(equal, 1e-3) - d["reference_error"]).max()
     for p, i in np.ndindex(d["proportion"].shape[:2]):
         for t, now in replay(c, d, p, i):
             for name, value in now.items():

@@ -154,10 +154,22 @@ inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& f
       "node",
       {{"node", names("n", p.pool.nodes)},
        {"resource", text("resource")},
-       {"knot", std::vector<std::int64_t>{0}}},
+       {"knot", std::vector<std::int64_t>{0}},
+       {"link", std::vector<std::int64_t>{0}}},
       {{"dynamics", std::vector<std::string>(n, "queue")},
        {"capacity", p.pool.capacity.value},
        {"needs", p.pool.needs},
+       {"error_kind", text("backlog")},
+       {"error_mean", none},
+       {"deadline", none},
+       {"anytime_floor", none},
+       {"anytime_gain", none},
+       {"anytime_exponent", none},
+       {"anytime_scale", none},
+       {"link_hub", std::vector<std::int64_t>{0}},
+       {"link_follower", std::vector<std::int64_t>{0}},
+       {"link_weight", one(0.5)},
+       {"score_kind", text("linear")},
        {"error_scale", std::get<sim::BacklogError>(p.errors).scale.value},
        {"base_rate", sim::base_rate(p)},
        {"initial_rate", std::vector<double>(fresh.rate.begin(),
@@ -316,6 +328,8 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   trajectory.variables.push_back({"importance", head(x.importance)});
   const std::size_t exogenous = head(x.importance).size();
   trajectory.variables.push_back({"keep", std::vector<double>(exogenous, 1)});
+  trajectory.variables.push_back(
+      {"reference_error", std::vector<double>(static_cast<std::size_t>(size.recorded), 0.5)});
   trajectory.variables.push_back({"health", std::vector<double>(exogenous, kNone)});
   run.groups.push_back(std::move(trajectory));
   run.groups.push_back(sample_policy(size.knobs));

@@ -165,7 +165,41 @@ Params progress_pool(const ProgressErrorModel& error) {
   return with_all_costs(p);
 }
 
+/// A ring whose queues have another error model.
+Params ring_with(const ErrorModel& errors) {
+  Params p = busy_ring(5, kSlots);
+  p.errors = errors;
+  if (std::holds_alternative<DeadlineError>(errors)) p.workload.abandonment = 0;
+  return with_all_costs(p);
+}
+DeadlineError deadlines() {
+  DeadlineError k;
+  k.slots.given = std::vector<double>{1, 2, 3, 4, 6};
+  return k;
+}
+
+/// Two hubs, one of which follows the other, and a node that gains from both.
+Params sharing_pool() {
+  Params p = progress_pool(ExponentialError{});
+  p.progress.sharing = {{0, {1, 2, 4}, 0.5}, {1, {2, 3}, 0.3}};
+  must_resolve(p);
+  return p;
+}
+
 }  // namespace
+
+TEST_CASE("step_backward: every error of queues, and progress that is shared") {
+  check_costs(ring_with(MissError{}));
+  check_costs(ring_with(deadlines()));
+  check_costs(ring_with(AnytimeError{}));
+  check_costs(sharing_pool());
+  Params reserve = busy_ring(5, kSlots);
+  reserve.errors = deadlines();
+  reserve.workload.abandonment = 0;
+  reserve.pool.need = 0.8;
+  reserve.pool.reserve = SharedReserve{0.7, Dispatch::priority};
+  check_costs(with_all_costs(reserve));
+}
 
 TEST_CASE("step_backward: queues with lag, caps, uneven needs and every cost term") {
   check_costs(with_all_costs(busy_ring(5, kSlots)));
@@ -213,7 +247,8 @@ TEST_CASE("observe_backward and settle: gradients through what a policy sees") {
   reserve.pool.reserve = SharedReserve{};
   must_resolve(reserve);
   for (const Params& p :
-       {ring, reserve, progress_pool(PowerLawError{}), progress_pool(ExponentialError{})}) {
+       {ring, reserve, progress_pool(PowerLawError{}), progress_pool(ExponentialError{}),
+        ring_with(deadlines()), ring_with(AnytimeError{}), sharing_pool()}) {
     const Report r = compare(p, true, 2e-3, 1);
     CHECK(r.worst < 2.5e-3);
     CHECK(r.compared > r.kinks);

@@ -126,6 +126,53 @@ observation: {delay: 2, hidden: [error]}
 cost: {switching: 0.05}
 """
 
+MISS = """
+pool: {{nodes: 4, reserve: {{kind: shared, efficiency: 1, dispatch: priority}}}}
+workload:
+  slots: 30
+  abandonment: 0.1
+  parts: [{{kind: constant, rate: [0.3, 0.7, 0.9, 0.02]}}, {{kind: bursts, begin: 0.1}}]
+errors: {{kind: miss, floor: 0.2}}
+cost: {{score: {}}}
+"""
+
+DEADLINE = """
+pool:
+  nodes: 5
+  groups: [{name: serve, count: 4}, {name: train, count: 1, dynamics: progress}]
+workload:
+  slots: 40
+  abandonment: 0
+  parts: [{kind: poisson, rate: 0.8, size: 0.4}, {kind: bursts, begin: 0.1}]
+errors: {kind: deadline, slots: [1, 2, 4, 9, 5]}
+"""
+
+ANYTIME = """
+pool: {nodes: 4, capacity: [0.8, 2, 3, 4]}
+workload:
+  slots: 30
+  failures: {kind: wear, wear: 0.1}
+  parts: [{kind: poisson, rate: [0.2, 0.6, 0.9, 1.3], size: 0.3}]
+errors: {kind: anytime, floor: [0, 0.1, 0.2, 0.1], gain: 0.7, exponent: 1.3, scale: {uniform: [0.5, 2]}}
+cost: {score: source}
+"""
+
+SHARING = """
+pool:
+  nodes: 6
+  groups: [{name: serve, count: 1}, {name: train, count: 5, dynamics: progress}]
+workload:
+  slots: 30
+  calendar: {kind: windows, period: 12, length: 3, clusters: 2}
+  parts: [{kind: constant, rate: 0.7}]
+progress:
+  error: {kind: exponential, scale: 4}
+  sharing:
+    - {hub: 1, followers: [2, 3], weight: 0.5}
+    - {hub: 2, followers: [3, 5]}
+cost: {score: reference}
+"""
+
 SCENARIOS = {
     "reserve, optimal": RESERVE.format("optimal"),
     "reserve, priority": RESERVE.format("priority"),
@@ -134,6 +181,10 @@ SCENARIOS = {
     "mixed pool": MIXED,
     "all costs": ALL_COSTS,
     "old news": OLD_NEWS,
+    "miss": MISS.format("reference"),
+    "deadline": DEADLINE,
+    "anytime": ANYTIME,
+    "sharing": SHARING,
 }
 # What must have happened in a scenario, or it shows nothing of its mechanism.
 BITES = {
@@ -150,8 +201,21 @@ BITES = {
         and (d["proportion"][:, :, 0] == d["proportion"][:, :, 2]).all()
         and (d["proportion"][:, :, 2] != d["proportion"][:, :, 3]).any(),
     "all costs": lambda d, e: all(e[k].min() > 1e-4 for k in ("fairness_cost", "use_cost")),
+    "miss": lambda d, e: d["lost"].max() > 0.1 and d["dispatched"].max() > 0.1 and d["reference_error"].min() > 1e-3,
+    "deadline": lambda d, e: (d["lost"].max((0, 1, 2)) > 0.1).tolist() == [1, 1, 1, 1, 0]
+        and (d["backlog"].max((0, 1, 2)) > 0.1).tolist() == [0, 1, 1, 1, 0],
+    "anytime": lambda d, e: d["backlog"].max() == 0 and (d["served"] > d["arrivals"]).any()
+        and (d["arrivals"] == 0).any() and e["score"].max() > 1,
+    "sharing": lambda d, e: d["reference_error"].min() > 1e-3 and e["score"].max() > 0,
 }
-NO_BOUND = {"all costs": "cost.worst joins the errors of all nodes"}
+NO_FORM = "the error model of waiting work has no clairvoyant form"
+NO_BOUND = {
+    "all costs": "cost.worst joins the errors of all nodes",
+    "miss": NO_FORM,
+    "deadline": NO_FORM,
+    "anytime": NO_FORM,
+    "sharing": "the bound does not know progress that is shared yet",
+}
 
 
 class Replays(unittest.TestCase):
@@ -198,6 +262,10 @@ class Replays(unittest.TestCase):
             "mixed pool": ("node", "forgetting"),
             "all costs": ("trajectory", "fairness_cost"),
             "old news": ("trajectory", "importance"),
+            "miss": ("trajectory", "reference_error"),
+            "deadline": ("trajectory", "lost"),
+            "anytime": ("node", "anytime_gain"),
+            "sharing": ("node", "link_weight"),
         }
         for name, path, _ in self.each():
             pathlib.Path(changed).write_bytes(pathlib.Path(path).read_bytes())

@@ -155,7 +155,8 @@ TEST_CASE("choices and kinds list what there is, and suggest the nearest") {
   CHECK(faults_of(with_part("constant")) ==
         Faults{"s.yaml:6:7: missing required key \"rate\" in workload.parts.0"});
   CHECK(faults_of(smallest("errors: [backlog]\n")) ==
-        Faults{"s.yaml:5:9: errors is a list, expected a kind (backlog) or a map with `kind`"});
+        Faults{"s.yaml:5:9: errors is a list, expected a kind (backlog, miss, deadline, anytime) "
+               "or a map with `kind`"});
 }
 
 TEST_CASE("a kind may be given by its name alone") {
@@ -260,6 +261,10 @@ TEST_CASE("every type of member reads and dumps") {
       "    floor: [0.1, 0.2]\n"
       "    gain: 0.5\n"
       "    scale: 0.001\n"
+      "  sharing:\n"
+      "    - hub: 0\n"
+      "      followers: [1, 2]\n"
+      "      weight: 0.5\n"
       "  forgetting: 0.0\n"
       "  start: 1.0\n"
       "  shift: 0.25\n"

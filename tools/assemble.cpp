@@ -134,6 +134,22 @@ void add_curves(const sim::CurveError& error, GroupData& g) {
   g.variables.push_back({"curve_change", std::move(change)});
 }
 
+/// Who shares progress with whom.
+void add_links(const sim::Progress& progress, GroupData& g) {
+  Integers hub, follower;
+  Doubles weight;
+  for (const sim::Sharing& s : progress.sharing)
+    for (const int f : s.followers) {
+      hub.push_back(s.hub);
+      follower.push_back(f);
+      weight.push_back(s.weight);
+    }
+  g.axes.push_back({"link", numbers(static_cast<std::int64_t>(hub.size()))});
+  g.variables.push_back({"link_hub", std::move(hub)});
+  g.variables.push_back({"link_follower", std::move(follower)});
+  g.variables.push_back({"link_weight", std::move(weight)});
+}
+
 Texts policy_names(const std::vector<Candidate>& all) {
   Texts names;
   for (const Candidate& c : all) names.push_back(c.name);
@@ -169,7 +185,9 @@ GroupData provenance(const scenarios::Scenario& s, const Circumstances& c,
 GroupData node(const sim::Params& p, const sim::Exogenous& x) {
   // The placement before slot 0 is part of the equations; only the simulator knows it.
   const sim::Batch fresh = sim::reset(p, x, {0});
-  const auto scale = std::visit([](const auto& e) { return e.scale.value; }, p.errors);
+  const auto at_queues = [&](const Doubles& x) { return where(p.pool, sim::Dynamics::queue, x); };
+  Doubles scale(static_cast<std::size_t>(p.pool.nodes), kMissing);
+  if (const auto* k = std::get_if<sim::BacklogError>(&p.errors)) scale = at_queues(k->scale.value);
   const sim::SharedReserve* reserve = p.pool.shared_reserve();
   const bool progress = p.pool.has_progress();
   const ProgressErrors errors = progress_errors(p);
@@ -178,7 +196,8 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
               {{"dynamics", dynamics(p.pool)},
                {"capacity", p.pool.capacity.value},
                {"needs", p.pool.needs},
-               {"error_scale", where(p.pool, sim::Dynamics::queue, scale)},
+               {"error_kind", text(kind_of(p.errors))},
+               {"error_scale", scale},
                {"base_rate", sim::base_rate(p)},
                {"initial_rate", fresh.rate},
                {"progress_floor", errors.floor},
@@ -199,9 +218,25 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
                {"worst_temperature", number(p.cost.worst_temperature)},
                {"use", number(p.cost.use)},
                {"concentration", number(p.cost.concentration)},
+               {"score_kind", text(choice(p.cost.score))},
                {"slot_seconds", number(p.workload.slot_seconds)}}};
   if (const auto* curves = std::get_if<sim::CurveError>(&p.progress.error); curves && progress)
     add_curves(*curves, g);
+  if (!p.progress.sharing.empty()) add_links(p.progress, g);
+  std::visit(
+      [&](const auto& k) {
+        if constexpr (requires { k.mean; })
+          g.variables.push_back({"error_mean", at_queues(k.mean)});
+        if constexpr (requires { k.slots; })
+          g.variables.push_back({"deadline", at_queues(k.slots.value)});
+        if constexpr (requires { k.exponent; }) {
+          g.variables.push_back({"anytime_floor", at_queues(k.floor.value)});
+          g.variables.push_back({"anytime_gain", at_queues(k.gain.value)});
+          g.variables.push_back({"anytime_exponent", at_queues(k.exponent.value)});
+          g.variables.push_back({"anytime_scale", at_queues(k.scale.value)});
+        }
+      },
+      p.errors);
   return g;
 }
 
@@ -274,6 +309,9 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
                {"importance", first(x.importance)},
                {"keep", first_or(x.keep, 1)},
                {"health", first_or(x.health, kMissing)}}};
+  if (!x.reference_error.empty())
+    g.variables.push_back({"reference_error", Doubles(x.reference_error.begin(),
+                                                      x.reference_error.begin() + episodes)});
   using T = agents::Trajectory;
   auto add = [&](const char* name, Doubles T::*column) {
     Doubles rows;
