@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <variant>
@@ -79,7 +80,8 @@ template <class V>
 void fields(V& v, Agent& a) {
   v("policy", a.policy, "distribution over allocations");
   v("base", a.base,
-    "heuristic the policy starts from: a baseline's name, or `best` for the best tuned one");
+    "heuristic the policy starts from: a baseline's name, or `best` for the best tuned one whose "
+    "weights move smoothly; a strict order is hard to correct from");
   v("base_floor", a.base_floor, Range{0, 1}, "1",
     "weights of the base are raised to this share of the largest, so that learning can reach nodes "
     "the "
@@ -115,6 +117,7 @@ struct Evaluation {
   std::int64_t episodes = 256;
   std::int64_t tuning_episodes = 64;
   std::vector<std::string> baselines;
+  bool planners = false;
   int resamples = 10000;
   bool bound = true;
 };
@@ -123,7 +126,10 @@ void fields(V& v, Evaluation& e) {
   v("episodes", e.episodes, Range{2, 1000000}, "", "frozen test episodes");
   v("tuning_episodes", e.tuning_episodes, Range{1, 1000000}, "",
     "training episodes on which knobs are tuned");
-  v("baselines", e.baselines, "heuristics to compare with; empty = all");
+  v("baselines", e.baselines,
+    "heuristics and experts to compare with; empty = all that fit the pool, without planners");
+  v("planners", e.planners,
+    "compare with `mpc` and `mpc_oracle` as well, which plan ahead in every slot and are slow");
   v("resamples", e.resamples, Range{100, 10000000}, "", "bootstrap resamples behind each interval");
   v("bound", e.bound, "compute the certified clairvoyant bound");
 }
@@ -164,10 +170,21 @@ class Policy {
   virtual std::unique_ptr<Actor> actor(std::int64_t envs) const = 0;
 };
 
+/// Decides with the future in hand, which no policy can: it tells what better forecasts would be
+/// worth. Not a Policy, so that nothing can take it for one.
+class Oracle {
+ public:
+  virtual ~Oracle() = default;
+  /// An actor for up to `envs` environments. \param x  drives them; outlives the actor
+  virtual std::unique_ptr<Actor> actor(const sim::Exogenous& x, std::int64_t envs) const = 0;
+};
+
 /// A number that a heuristic leaves open, and the values its tuner tries.
 struct Knob {
   std::string name;
-  std::vector<double> grid;
+  std::vector<double> grid;                               ///< ascending
+  double least = 0;                                       ///< below this the number has no meaning
+  double most = std::numeric_limits<double>::infinity();  ///< nor above this
 };
 
 /// A heuristic by name with values for its knobs.
@@ -176,18 +193,41 @@ struct Rule {
   std::vector<double> knobs;
 };
 
-/// Names of all heuristics, in the order in which they are listed in results.
+/// What a baseline knows. A heuristic knows what every policy sees; an expert was written for one
+/// kind of scenario; a planner runs the simulator ahead on a forecast in every slot; an oracle does
+/// so on the arrivals that will come.
+enum class Kind { heuristic, expert, planner, oracle };
+/// The word for it in tables and results.
+const char* kind_name(Kind kind);
+
+/// Names of all baselines, in the order in which they are listed in results.
 std::vector<std::string> baseline_names();
-/// Those that have something to say about every node of this pool; rules that read queues are left
-/// out where there are progress nodes.
+/// Those that have something to say about this pool: rules that read queues are left out where
+/// there are progress nodes, experts where what they know does not hold.
 std::vector<std::string> baselines_for(const sim::Params& p);
+/// Why a baseline has nothing to say about a pool, as the end of a sentence, "reads queues, but
+/// ..."; empty when it has. \throws Error on an unknown name
+std::string baseline_misfit(const std::string& name, const sim::Params& p);
+/// \throws Error on an unknown name
+Kind baseline_kind(const std::string& name);
+/// Why no policy can learn on top of a baseline, as the end of a sentence; empty when one can.
+/// \throws Error on an unknown name
+std::string unlearnable(const std::string& name);
+/// Whether `agent.base: best` may choose a baseline: a heuristic whose weights move smoothly.
+/// Strict orders give most nodes nothing: a bounded change of the logits hardly moves them, and
+/// their weights jump, so that the gradient through them says little.
+bool starts_learning(const std::string& name);
 /// One line on what a heuristic does. \throws Error on an unknown name
 std::string baseline_doc(const std::string& name);
-/// Knobs of a heuristic in a pool, with their grids; last the share of a reserve if there is one.
+/// Knobs of a baseline in a pool, with their grids; last the share of a reserve if there is one,
+/// which planners decide in every slot.
 /// \throws Error on an unknown name
 std::vector<Knob> baseline_knobs(const std::string& name, const sim::Params& p);
-/// \param p  outlives the policy, resolved  \throws Error on an unknown name or knob count
+/// \param p  outlives the policy, resolved  \throws Error on an unknown name or knob count, and for
+/// an oracle
 std::unique_ptr<Policy> make_baseline(const Rule& rule, const sim::Params& p);
+/// The same for baselines of Kind::oracle, and only for them.
+std::unique_ptr<Oracle> make_oracle(const Rule& rule, const sim::Params& p);
 
 /// Search of one heuristic's knobs over their grid: every combination when there are at most 600; a
 /// cyclic coordinate search from three corners of the grid when there are more.
@@ -197,6 +237,10 @@ struct Tuning {
   std::vector<std::vector<double>> tried;  ///< [C][knobs]
   std::vector<double> cost;                ///< [C] mean cost per slot on the tuning episodes
   double best_cost = 0;
+
+  /// Knobs whose choice is the first or last of its grid though the number could go on, and where
+  /// the step to the edge lowered the cost by more than 0.1 %: a wider grid may do better.
+  std::vector<std::string> on_edge() const;
 };
 /// \param x  tuning episodes  \param p outlives nothing; resolved
 Tuning tune(const std::string& baseline, const sim::Params& p, const sim::Exogenous& x);
@@ -237,6 +281,7 @@ struct Outcome {
   std::vector<double> lost;            ///< [I] work abandoned [wu/slot]
 };
 Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenous& x);
+Outcome evaluate(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x);
 
 /// Every slot of one policy on the first `episodes` episodes of x. Arrays [I, T, N] or [I, T].
 struct Trajectory {
@@ -260,6 +305,8 @@ struct Trajectory {
   std::vector<double> score;           ///< [I, T]
 };
 Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
+                  std::int64_t episodes);
+Trajectory record(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes);
 
 // ---- the clairvoyant bound ---------------------------------------------------------------

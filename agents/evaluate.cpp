@@ -46,10 +46,23 @@ constexpr Link<Trajectory> kTrajectoryPerNode[] = {
     {&sim::Batch::progress, &Trajectory::progress},
     {&sim::Batch::error, &Trajectory::error}};
 
-/// Runs the policy on the first `episodes` rows of x and calls after(batch, decisions, first
+std::unique_ptr<Actor> actor_of(const Policy& policy, const sim::Exogenous&, std::int64_t envs) {
+  return policy.actor(envs);
+}
+std::unique_ptr<Actor> actor_of(const Oracle& oracle, const sim::Exogenous& x, std::int64_t envs) {
+  return oracle.actor(x, envs);
+}
+
+const sim::Batch& shown(const Policy&, sim::Sight& sight, const sim::Batch& b) {
+  return sight.look(b);
+}
+/// Nothing is hidden from an oracle.
+const sim::Batch& shown(const Oracle&, sim::Sight&, const sim::Batch& b) { return b; }
+
+/// Runs who decides on the first `episodes` rows of x and calls after(batch, decisions, first
 /// episode of the tile, slot) after every slot.
-template <class After>
-void run_episodes(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
+template <class Who, class After>
+void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes, After after) {
   const int size = sim::decision_size(p);
   for_each_tile(tiles_of(episodes, kTile), [&](std::int64_t tile) {
@@ -57,11 +70,11 @@ void run_episodes(const Policy& policy, const sim::Params& p, const sim::Exogeno
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), first);
     sim::Batch batch = sim::reset(p, x, std::move(rows));
-    const std::unique_ptr<Actor> actor = policy.actor(count);
+    const std::unique_ptr<Actor> actor = actor_of(who, x, count);
     sim::Sight sight(p);
     Column decisions(static_cast<std::size_t>(count * size));
     for (int t = 0; t < x.slots; ++t) {
-      actor->act(sight.look(batch), {decisions.data(), count, size});
+      actor->act(shown(who, sight, batch), {decisions.data(), count, size});
       const View<const double> decided{decisions.data(), count, size};
       sim::step(p, x, batch, decided);
       after(batch, decided, first, t);
@@ -79,16 +92,13 @@ void proportions_of(const double* weights, int nodes, double* proportion) {
   for (int n = 0; n < nodes; ++n) proportion[n] /= sum;
 }
 
-}  // namespace
-
-void Actor::pull(const sim::Batch&, View<const double>, sim::Adjoint&) {}
-
-Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenous& x) {
+template <class Who>
+Outcome outcome_of(const Who& who, const sim::Params& p, const sim::Exogenous& x) {
   Outcome out;
   const auto episodes = static_cast<std::size_t>(x.episodes);
   for (const auto& link : kOutcomePerEnv) (out.*link.to).assign(episodes, 0);
   for (const auto& link : kOutcomePerNode) (out.*link.to).assign(episodes, 0);
-  run_episodes(policy, p, x, x.episodes,
+  run_episodes(who, p, x, x.episodes,
                [&](const sim::Batch& b, View<const double>, std::int64_t first, int) {
                  for (std::int64_t e = 0; e < b.envs; ++e) {
                    const auto to = static_cast<std::size_t>(first + e);
@@ -103,8 +113,9 @@ Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenou
   return out;
 }
 
-Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
-                  std::int64_t episodes) {
+template <class Who>
+Trajectory trajectory_of(const Who& who, const sim::Params& p, const sim::Exogenous& x,
+                         std::int64_t episodes) {
   CRA_CHECK(episodes >= 0 && episodes <= x.episodes,
             "record: " + std::to_string(episodes) + " episodes asked for, " +
                 std::to_string(x.episodes) + " were drawn");
@@ -120,7 +131,7 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
   if (!p.pool.has_progress()) out.progress.clear();
   for (const auto& link : kTrajectoryPerEnv) (out.*link.to).resize(per_slot);
   run_episodes(
-      policy, p, x, episodes,
+      who, p, x, episodes,
       [&](const sim::Batch& b, View<const double> decided, std::int64_t first, int t) {
         for (std::int64_t e = 0; e < b.envs; ++e) {
           const std::size_t to = x.at(first + e, t), slot = to / static_cast<std::size_t>(b.nodes);
@@ -134,6 +145,25 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
         }
       });
   return out;
+}
+
+}  // namespace
+
+void Actor::pull(const sim::Batch&, View<const double>, sim::Adjoint&) {}
+
+Outcome evaluate(const Policy& policy, const sim::Params& p, const sim::Exogenous& x) {
+  return outcome_of(policy, p, x);
+}
+Outcome evaluate(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x) {
+  return outcome_of(oracle, p, x);
+}
+Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
+                  std::int64_t episodes) {
+  return trajectory_of(policy, p, x, episodes);
+}
+Trajectory record(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x,
+                  std::int64_t episodes) {
+  return trajectory_of(oracle, p, x, episodes);
 }
 
 }  // namespace cra::agents

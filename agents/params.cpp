@@ -14,23 +14,25 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
 
-  const std::vector<std::string> suited = baselines_for(pool);
-  const auto suits = [&](const std::string& name) {
-    return !is_known(name) || std::find(suited.begin(), suited.end(), name) != suited.end();
+  const auto misfit = [&](const std::string& name) {
+    const std::string why = is_known(name) ? baseline_misfit(name, pool) : "";
+    return why.empty() ? "" : "is \"" + name + "\", which " + why;
   };
-  const std::string mismatch = ", which reads queues, but this pool has progress nodes";
   const std::vector<std::string>& listed = p.evaluation.baselines;
   for (std::size_t i = 0; i < listed.size(); ++i) {
     const std::string path = "evaluation.baselines[" + std::to_string(i) + "]";
     if (!is_known(listed[i]))
       problems.push_back({path, "is \"" + listed[i] + "\", expected one of " + known});
-    if (!suits(listed[i])) problems.push_back({path, "is \"" + listed[i] + "\"" + mismatch});
+    if (const std::string why = misfit(listed[i]); !why.empty()) problems.push_back({path, why});
     if (std::find(listed.begin(), listed.begin() + static_cast<std::ptrdiff_t>(i), listed[i]) !=
         listed.begin() + static_cast<std::ptrdiff_t>(i))
       problems.push_back({path, "names \"" + listed[i] + "\" a second time"});
   }
-  if (!suits(p.agent.base))
-    problems.push_back({"agent.base", "is \"" + p.agent.base + "\"" + mismatch});
+  if (const std::string why = misfit(p.agent.base); !why.empty())
+    problems.push_back({"agent.base", why});
+  if (const std::string why = is_known(p.agent.base) ? unlearnable(p.agent.base) : ""; !why.empty())
+    problems.push_back({"agent.base", "is \"" + p.agent.base + "\", which " + why +
+                                          "; a policy can start from any other baseline"});
   if (p.agent.base != "best" && !is_known(p.agent.base))
     problems.push_back(
         {"agent.base", "is \"" + p.agent.base + "\", expected best or one of " + known});

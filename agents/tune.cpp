@@ -32,7 +32,9 @@ class Search {
     Rule rule{out_.rule.name, {}};
     for (std::size_t k = 0; k < place.size(); ++k)
       rule.knobs.push_back(out_.knobs[k].grid[place[k]]);
-    const Outcome outcome = evaluate(*make_baseline(rule, params_), params_, episodes_);
+    const Outcome outcome = baseline_kind(rule.name) == Kind::oracle
+                                ? evaluate(*make_oracle(rule, params_), params_, episodes_)
+                                : evaluate(*make_baseline(rule, params_), params_, episodes_);
     const double mean = std::accumulate(outcome.cost.begin(), outcome.cost.end(), 0.0) /
                         static_cast<double>(outcome.cost.size());
     out_.tried.push_back(rule.knobs);
@@ -71,6 +73,24 @@ class Search {
 };
 
 }  // namespace
+
+std::vector<std::string> Tuning::on_edge() const {
+  std::vector<std::string> names;
+  for (std::size_t k = 0; k < knobs.size(); ++k) {
+    const std::vector<double>& grid = knobs[k].grid;
+    if (grid.size() < 2) continue;
+    const bool low = rule.knobs[k] == grid.front() && grid.front() > knobs[k].least;
+    const bool high = rule.knobs[k] == grid.back() && grid.back() < knobs[k].most;
+    if (!low && !high) continue;
+    std::vector<double> inner = rule.knobs;
+    inner[k] = low ? grid[1] : grid[grid.size() - 2];
+    const auto found = std::find(tried.begin(), tried.end(), inner);
+    const bool flat = found != tried.end() &&
+                      cost[static_cast<std::size_t>(found - tried.begin())] <= 1.001 * best_cost;
+    if (!flat) names.push_back(knobs[k].name);
+  }
+  return names;
+}
 
 Tuning tune(const std::string& baseline, const sim::Params& p, const sim::Exogenous& x) {
   Search search(baseline, p, x);

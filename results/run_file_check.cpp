@@ -161,8 +161,8 @@ class Checker {
     }
     const auto& kinds = values<std::string>(summary, "kind");
     for (std::size_t i = 0; i < kinds.size(); ++i)
-      if (kinds[i] != "learned" && kinds[i] != "expert" && kinds[i] != "heuristic" &&
-          kinds[i] != "bound")
+      if (const auto& k = kinds[i]; k != "learned" && k != "heuristic" && k != "expert" &&
+                                    k != "planner" && k != "oracle" && k != "bound")
         refuse(summary, "kind", i, "\"" + kinds[i] + "\"");
   }
 

@@ -334,11 +334,16 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   run.groups.push_back(std::move(trajectory));
   run.groups.push_back(sample_policy(size.knobs));
   run.groups.push_back({"tuning",
-                        {{"candidate", numbers(2)}},
+                        {{"candidate", numbers(2)}, {"knob", numbers(1)}},
                         {{"baseline", std::vector<std::string>{"demand", "demand"}},
                          {"knobs", std::vector<std::string>{R"({"a": 0.5})", R"({"a": 1})"}},
                          {"cost", std::vector<double>{0.5, 0.75}},
-                         {"chosen", std::vector<std::int8_t>{1, 0}}}});
+                         {"chosen", std::vector<std::int8_t>{1, 0}},
+                         {"knob_baseline", std::vector<std::string>{"demand"}},
+                         {"knob_name", std::vector<std::string>{"a"}},
+                         {"knob_grid", std::vector<std::string>{"[0.5,1]"}},
+                         {"knob_choice", std::vector<double>{0.5}},
+                         {"knob_on_edge", std::vector<std::int8_t>{0}}}});
   run.groups.push_back(sample_summary(recorder.eval_, size.episodes));
   return run;
 }

@@ -50,48 +50,35 @@ TEST_CASE("log_density: t15 of the model, Gaussian logits and the density on the
 }
 
 TEST_CASE(
-    "baselines: each in the list gives valid weights, permutes with the nodes, and has a tuner") {
-  const sim::Params p = busy_ring(6, 30);
-  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::tuning, 0, 4);
-  for (const std::string& name : baseline_names()) {
+    "tune: the grid of every baseline, or a search on it, and the cheapest of what was tried") {
+  const sim::Params p = busy_ring(4, 15);
+  const sim::Exogenous x = sim::draw(p, 1, EpisodeSet::tuning, 0, 2);
+  for (const std::string& name : baselines_for(p)) {
     CAPTURE(name);
     const Tuning t = tune(name, p, x);
     std::size_t combinations = 1;
-    for (const Knob& knob : t.knobs) combinations *= knob.grid.size();
-    CHECK(t.cost.size() == combinations);
-    CHECK(t.best_cost == *std::min_element(t.cost.begin(), t.cost.end()));
-    CHECK(mean(evaluate(*make_baseline(t.rule, p), p, x).cost) ==
-          doctest::Approx(t.best_cost).epsilon(1e-12));
-
-    const auto policy = make_baseline(t.rule, p);
-    const auto actor = policy->actor(1);
-    sim::Batch b = sim::reset(p, x, {0});
-    std::vector<double> w(6);
-    for (int s = 0; s < 30; ++s) {
-      actor->act(b, {w.data(), 1, 6});
-      CHECK(std::all_of(w.begin(), w.end(), [](double v) { return std::isfinite(v) && v >= 0; }));
-      CHECK(std::isfinite(std::accumulate(w.begin(), w.end(), 0.0)));
-      sim::step(p, x, b, {w.data(), 1, 6});
+    for (const Knob& knob : t.knobs) {
+      combinations *= knob.grid.size();
+      CHECK(std::is_sorted(knob.grid.begin(), knob.grid.end()));
+      CHECK(knob.grid.front() >= knob.least);
+      CHECK(knob.grid.back() <= knob.most);
     }
-    sim::Params other = p;  // nodes in reverse order
-    sim::Batch r = b;
-    std::vector<double> wr(6);
-    std::reverse(other.pool.capacity.value.begin(), other.pool.capacity.value.end());
-    for (auto* v : {&r.backlog, &r.arrivals_fast, &r.arrivals_slow, &r.importance, &r.error,
-                    &r.margin, &r.margin_ahead})
-      std::reverse(v->begin(), v->end());
-    actor->act(b, {w.data(), 1, 6});
-    make_baseline(t.rule, other)->actor(1)->act(r, {wr.data(), 1, 6});
-    for (std::size_t n = 0; n < 6; ++n) CHECK(wr[n] == doctest::Approx(w[5 - n]).epsilon(1e-12));
+    CHECK((combinations > 600 || t.cost.size() == combinations));
+    CHECK(t.best_cost == *std::min_element(t.cost.begin(), t.cost.end()));
+    if (baseline_kind(name) != Kind::oracle)
+      CHECK(mean(evaluate(*make_baseline(t.rule, p), p, x).cost) ==
+            doctest::Approx(t.best_cost).epsilon(1e-12));
   }
 }
 
 TEST_CASE("baselines: unknown names and wrong knob counts are refused") {
   const sim::Params p = busy_ring(3, 5);
-  CHECK_THROWS_WITH(
-      make_baseline({"unifrom", {}}, p),
-      "unknown baseline \"unifrom\"; known: uniform, capacity, demand, demand_backlog, gcmu_soft, "
-      "dynamic_attention, maxweight_soft, margin, margin_ahead, error");
+  std::string known;
+  for (const std::string& name : baseline_names()) known += (known.empty() ? "" : ", ") + name;
+  CHECK_THROWS_WITH(make_baseline({"unifrom", {}}, p),
+                    ("unknown baseline \"unifrom\"; known: " + known).c_str());
+  CHECK_THROWS_WITH(make_baseline({"health", {1, 1, 1, 6}}, p),
+                    "baseline health knows how nodes fail, but here none does");
   CHECK_THROWS_WITH(make_baseline({"demand", {}}, p), "baseline demand takes 1 knobs, got 0");
 }
 
@@ -197,4 +184,15 @@ TEST_CASE("check: what no single key of the agents can tell") {
   CHECK(all[0].text == "names \"uniform\" a second time");
   CHECK(all[1].path == "evaluation.baselines[2]");
   CHECK(all[2].path == "agent.base");
+
+  p = Params{};
+  p.agent.base = "mpc";
+  p.evaluation.baselines = {"mpc", "health"};
+  const std::vector<Problem> more = check(p, pool);
+  REQUIRE(more.size() == 2);
+  CHECK(more[0].path == "evaluation.baselines[1]");
+  CHECK(more[0].text == "is \"health\", which knows how nodes fail, but here none does");
+  CHECK(more[1].path == "agent.base");
+  CHECK(more[1].text ==
+        "is \"mpc\", which plans ahead in every slot; a policy can start from any other baseline");
 }

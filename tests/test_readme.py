@@ -41,7 +41,7 @@ def main(cra, root):
     for name in re.findall(r"`([a-z_.]+)`", text):
         if name.split(".")[0] in ("agent", "training", "evaluation", "pool", "workload"):
             assert name in keys, f"the README names the key {name}, which is not there"
-    assert "known heuristics" in heuristics
+    assert "known baselines" in heuristics
 
 
 if __name__ == "__main__":

@@ -371,9 +371,9 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
 }
 
 GroupData tuning(const std::vector<agents::Tuning>& all) {
-  Texts baseline, knobs;
-  Doubles cost;
-  std::vector<std::int8_t> chosen;
+  Texts baseline, knobs, owners, names, grids;
+  Doubles cost, choices;
+  std::vector<std::int8_t> chosen, on_edge;
   for (const agents::Tuning& t : all) {
     for (std::size_t c = 0; c < t.tried.size(); ++c) {
       nlohmann::ordered_json values = nlohmann::ordered_json::object();
@@ -383,10 +383,28 @@ GroupData tuning(const std::vector<agents::Tuning>& all) {
       cost.push_back(t.cost[c]);
       chosen.push_back(t.tried[c] == t.rule.knobs ? 1 : 0);
     }
+    const Texts edges = t.on_edge();
+    for (std::size_t k = 0; k < t.knobs.size(); ++k) {
+      const std::string& name = t.knobs[k].name;
+      owners.push_back(t.rule.name);
+      names.push_back(name);
+      grids.push_back(nlohmann::ordered_json(t.knobs[k].grid).dump());
+      choices.push_back(t.rule.knobs[k]);
+      on_edge.push_back(std::find(edges.begin(), edges.end(), name) != edges.end() ? 1 : 0);
+    }
   }
   return {"tuning",
-          {{"candidate", numbers(static_cast<std::int64_t>(baseline.size()))}},
-          {{"baseline", baseline}, {"knobs", knobs}, {"cost", cost}, {"chosen", chosen}}};
+          {{"candidate", numbers(static_cast<std::int64_t>(baseline.size()))},
+           {"knob", numbers(static_cast<std::int64_t>(names.size()))}},
+          {{"baseline", baseline},
+           {"knobs", knobs},
+           {"cost", cost},
+           {"chosen", chosen},
+           {"knob_baseline", owners},
+           {"knob_name", names},
+           {"knob_grid", grids},
+           {"knob_choice", choices},
+           {"knob_on_edge", on_edge}}};
 }
 
 GroupData summary_group(const Summary& s, std::int64_t env_steps) {

@@ -36,12 +36,14 @@ agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Setting
   return cuda::make_engine;
 }
 
-std::vector<std::string> heuristics_of(const scenarios::Settings& s) {
+std::vector<std::string> baselines_of(const scenarios::Settings& s) {
   const agents::Evaluation& e = s.agents.evaluation;
   std::vector<std::string> all = agents::baselines_for(s.sim);
-  if (e.baselines.empty()) return all;
   const auto unwanted = [&](const std::string& name) {
-    return std::find(e.baselines.begin(), e.baselines.end(), name) == e.baselines.end();
+    const agents::Kind kind = agents::baseline_kind(name);
+    const bool plans = kind == agents::Kind::planner || kind == agents::Kind::oracle;
+    const bool named = std::find(e.baselines.begin(), e.baselines.end(), name) != e.baselines.end();
+    return !named && (plans ? !e.planners : !e.baselines.empty());
   };
   all.erase(std::remove_if(all.begin(), all.end(), unwanted), all.end());
   return all;
@@ -52,7 +54,7 @@ std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
   const auto seed = static_cast<std::uint64_t>(s.seed);
   const sim::Exogenous x =
       sim::draw(s.sim, seed, EpisodeSet::tuning, 0, s.agents.evaluation.tuning_episodes);
-  progress.stage("tuning heuristics", static_cast<std::int64_t>(names.size()));
+  progress.stage("tuning baselines", static_cast<std::int64_t>(names.size()));
   std::vector<agents::Tuning> all;
   for (const std::string& name : names) {
     check_stop();
@@ -64,16 +66,24 @@ std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
 }
 
 const agents::Tuning& best_of(const std::vector<agents::Tuning>& all) {
-  return *std::min_element(
-      all.begin(), all.end(),
-      [](const agents::Tuning& a, const agents::Tuning& b) { return a.best_cost < b.best_cost; });
+  return *std::min_element(all.begin(), all.end(),
+                           [](const agents::Tuning& a, const agents::Tuning& b) {
+                             const bool a_starts = agents::starts_learning(a.rule.name),
+                                        b_starts = agents::starts_learning(b.rule.name);
+                             return a_starts != b_starts ? a_starts : a.best_cost < b.best_cost;
+                           });
 }
 
-Candidate heuristic(agents::Tuning tuning, const sim::Params& p) {
+Candidate baseline(agents::Tuning tuning, const sim::Params& p) {
   Candidate c;
   c.name = tuning.rule.name;
-  c.kind = "heuristic";
-  c.policy = agents::make_baseline(tuning.rule, p);
+  const agents::Kind kind = agents::baseline_kind(c.name);
+  c.kind = agents::kind_name(kind);
+  if (kind == agents::Kind::oracle) {
+    c.oracle = agents::make_oracle(tuning.rule, p);
+  } else {
+    c.policy = agents::make_baseline(tuning.rule, p);
+  }
   c.tuning = std::move(tuning);
   return c;
 }
@@ -100,8 +110,11 @@ void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::
   std::int64_t done = 0;
   for (Candidate& c : all) {
     check_stop();
-    c.outcome = agents::evaluate(*c.policy, s.sim, x);
-    if (recorded > 0) c.trajectory = agents::record(*c.policy, s.sim, x, recorded);
+    const auto run = [&](const auto& who) {
+      c.outcome = agents::evaluate(who, s.sim, x);
+      if (recorded > 0) c.trajectory = agents::record(who, s.sim, x, recorded);
+    };
+    c.oracle ? run(*c.oracle) : run(*c.policy);
     progress.step(++done, c.name);
   }
   check_stop();

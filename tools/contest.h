@@ -18,12 +18,13 @@ namespace cra::tools {
 /// A policy on its way through the comparison.
 struct Candidate {
   std::string name;
-  std::string kind;                      ///< learned or heuristic
-  std::optional<agents::Tuning> tuning;  ///< of heuristics
+  std::string kind;                      ///< learned, or that of a baseline
+  std::optional<agents::Tuning> tuning;  ///< of baselines
   std::optional<agents::Network> network;
   std::unique_ptr<agents::Policy> policy;
-  agents::Outcome outcome;        ///< after meet()
-  agents::Trajectory trajectory;  ///< after meet()
+  std::unique_ptr<agents::Oracle> oracle;  ///< in place of a policy
+  agents::Outcome outcome;                 ///< after meet()
+  agents::Trajectory trajectory;           ///< after meet()
 };
 
 /// Threads for OpenMP: --threads, else OMP_NUM_THREADS (left to the runtime), else
@@ -34,16 +35,17 @@ int set_threads(const Arguments& a);
 /// before the work and not after the tuning.
 agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s);
 
-/// Names of the heuristics a scenario compares, in the order of the list of all.
-std::vector<std::string> heuristics_of(const scenarios::Settings& s);
+/// Names of the baselines a scenario compares, in the order of the list of all.
+std::vector<std::string> baselines_of(const scenarios::Settings& s);
 
-/// Tunes heuristics on the tuning episodes. \throws Stopped on a signal
+/// Tunes baselines on the tuning episodes. \throws Stopped on a signal
 std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
                                      const scenarios::Settings& s, Progress& progress);
-/// The one with the lowest cost on the tuning episodes; not empty.
+/// The heuristic with the lowest cost on the tuning episodes that learning can start from; of all
+/// when there is none; not empty.
 const agents::Tuning& best_of(const std::vector<agents::Tuning>& all);
 
-Candidate heuristic(agents::Tuning tuning, const sim::Params& p);
+Candidate baseline(agents::Tuning tuning, const sim::Params& p);
 Candidate learned(const std::string& name, agents::Network network, const sim::Params& p,
                   const agents::EngineFactory& engine);
 

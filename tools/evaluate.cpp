@@ -17,7 +17,7 @@ namespace {
 
 /// The words of --policy, sorted out.
 struct Wanted {
-  std::vector<std::string> heuristics;  ///< by name
+  std::vector<std::string> baselines;  ///< by name
   std::vector<std::string> files;
 };
 
@@ -32,18 +32,18 @@ Wanted sort_out(const std::vector<std::string>& words) {
   const std::vector<std::string> known = agents::baseline_names();
   Wanted w;
   for (const std::string& word : words) {
-    std::vector<std::string>& list = names_file(word, known) ? w.files : w.heuristics;
+    std::vector<std::string>& list = names_file(word, known) ? w.files : w.baselines;
     if (std::find(list.begin(), list.end(), word) != list.end()) {
       throw UsageError("--policy names \"" + word + "\" twice");
     }
     list.push_back(word);
   }
-  for (const std::string& name : w.heuristics) {
+  for (const std::string& name : w.baselines) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const std::string near = scenarios::did_you_mean(name, known);
-    std::string text = "--policy is \"" + name + "\", neither a file nor a heuristic";
+    std::string text = "--policy is \"" + name + "\", neither a file nor a baseline";
     if (!near.empty()) text += "; did you mean \"" + near + "\"?";
-    text += "\n  known heuristics:";
+    text += "\n  known baselines:";
     for (const std::string& k : known) text += (&k == known.data() ? " " : ", ") + k;
     throw UsageError(text);
   }
@@ -67,10 +67,13 @@ int evaluate(const Arguments& a) {
   const Wanted wanted = sort_out(a.policies);
   const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
   const scenarios::Settings& s = scenario.settings;
+  for (const std::string& name : wanted.baselines)
+    if (const std::string why = agents::baseline_misfit(name, s.sim); !why.empty())
+      throw UsageError("--policy names \"" + name + "\", which " + why);
   const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed) + "-evaluate");
   if (a.dry_run) {
     print(scenario.resolved);
-    tell(plan_text(s, false, wanted.files.size() + wanted.heuristics.size(), out.result));
+    tell(plan_text(s, false, wanted.files.size() + wanted.baselines.size(), out.result));
     return 0;
   }
   prepare_folder(a, out);
@@ -87,8 +90,8 @@ int evaluate(const Arguments& a) {
     all.push_back(learned(label_of(file, all), std::move(network), s.sim, engine));
   }
   Progress progress(a.quiet);
-  const std::vector<agents::Tuning> tunings = tune_all(wanted.heuristics, s, progress);
-  for (const agents::Tuning& t : tunings) all.push_back(heuristic(t, s.sim));
+  const std::vector<agents::Tuning> tunings = tune_all(wanted.baselines, s, progress);
+  for (const agents::Tuning& t : tunings) all.push_back(baseline(t, s.sim));
   const sim::Exogenous x = evaluation_episodes(s);
   meet(all, s, x, progress);
   const agents::Bound bound = bound_episodes(a, s, progress);

@@ -68,8 +68,9 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");
-  const Texts known = agents::baseline_names();
+  const Texts known = agents::baselines_for(p);
   if (std::find(known.begin(), known.end(), n.base.name) == known.end() ||
+      !agents::unlearnable(n.base.name).empty() ||
       agents::baseline_knobs(n.base.name, p).size() != n.base.knobs.size()) {
     throw InputError(path + ": /policy/base is \"" + n.base.name + "\" with " +
                      std::to_string(n.base.knobs.size()) +

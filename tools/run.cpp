@@ -171,9 +171,9 @@ class Session {
   Clock::time_point begin_ = Clock::now();
 };
 
-/// Heuristics to tune: those that are compared, and the base of the policy.
+/// Baselines to tune: those that are compared, and the base of the policy.
 std::vector<std::string> to_tune(const scenarios::Settings& s) {
-  std::vector<std::string> names = heuristics_of(s);
+  std::vector<std::string> names = baselines_of(s);
   const std::string& base = s.agents.agent.base;
   if (base != "best" && std::find(names.begin(), names.end(), base) == names.end()) {
     names.push_back(base);
@@ -198,6 +198,19 @@ void tell_tunings(const std::vector<agents::Tuning>& all) {
   }
 }
 
+/// A reference that a wider grid would lower flatters whoever is compared with it.
+void warn_of_edges(const std::vector<agents::Tuning>& all) {
+  const agents::Tuning* best = nullptr;
+  for (const agents::Tuning& t : all)
+    if (agents::baseline_kind(t.rule.name) == agents::Kind::heuristic &&
+        (best == nullptr || t.best_cost < best->best_cost))
+      best = &t;
+  if (best == nullptr) return;
+  for (const std::string& knob : best->on_edge())
+    tell("cra: the best heuristic, " + best->rule.name + ", has its " + knob +
+         " on the edge of the grid: a wider one might lower its cost\n");
+}
+
 void write_result(const results::RunFile& run, const Outputs& out, int compression) {
   try {
     results::write_file(out.result, results::encode(run, compression));
@@ -217,7 +230,7 @@ int run(const Arguments& a) {
   const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed));
   if (a.dry_run) {
     print(scenario.resolved);
-    tell(plan_text(s, true, 1 + heuristics_of(s).size(), out.result));
+    tell(plan_text(s, true, 1 + baselines_of(s).size(), out.result));
     return 0;
   }
   catch_stop_signals();
@@ -241,6 +254,7 @@ int run(const Arguments& a) {
     const std::vector<agents::Tuning> tunings = tune_all(to_tune(s), s, progress);
     progress.clear();
     if (a.verbose) tell_tunings(tunings);
+    if (!a.quiet) warn_of_edges(tunings);
 
     agents::Trainer trainer(s.agents, s.attention, s.sim, static_cast<std::uint64_t>(s.seed),
                             base_of(s.agents.agent.base, tunings).rule, engine);
@@ -252,10 +266,10 @@ int run(const Arguments& a) {
 
     std::vector<Candidate> all;
     all.push_back(learned(learned_name(s.agents.agent), trainer.network(), s.sim, engine));
-    const std::vector<std::string> compared = heuristics_of(s);
+    const std::vector<std::string> compared = baselines_of(s);
     for (const agents::Tuning& t : tunings) {
       if (std::find(compared.begin(), compared.end(), t.rule.name) != compared.end()) {
-        all.push_back(heuristic(t, s.sim));
+        all.push_back(baseline(t, s.sim));
       }
     }
     const sim::Exogenous x = evaluation_episodes(s);
