@@ -75,7 +75,7 @@ struct HealthRule {
     return reads_queues(p);
   }
   static double alarm(const Seen& s, const double* knob, int n) {
-    return 1 + knob[1] * std::max(0.0, s.health[n]);
+    return s.health == nullptr ? 1 : 1 + knob[1] * std::max(0.0, s.health[n]);
   }
   static double load(const Seen& s, const double* knob, int n) {
     return (knob[0] * s.backlog[n] + s.fast[n]) * alarm(s, knob, n);

@@ -23,7 +23,7 @@ struct DemandBacklogRule {
   static constexpr const char* doc = "(fast ef + (1 - fast) es + backlog q + offset) W^power";
   static std::vector<Knob> knobs() {
     return {{"fast", {0, 0.5, 1}, 0, 1},
-            {"backlog", {0.25, 0.5, 1, 2, 4, 8, 16, 32}},
+            {"backlog", {0.25, 0.5, 1, 2, 4, 8, 16, 32, 64}},
             {"offset", {0.01, 0.05, 0.25, 1}},
             {"power", {0, 0.5, 1, 1.5, 2}}};
   }
