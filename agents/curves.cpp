@@ -42,8 +42,11 @@ Demand Curve::demand(double price) const {
 std::string no_curves(const sim::Params& p) {
   bool queues = false;
   for (int n = 0; n < p.pool.nodes; ++n) queues = queues || !p.pool.is_progress(n);
-  return queues && !std::holds_alternative<sim::BacklogError>(p.errors)
-             ? "needs a formula for what service gains, which these errors have not"
+  const bool smooth = std::holds_alternative<sim::BacklogError>(p.errors) ||
+                      std::holds_alternative<sim::AnytimeError>(p.errors);
+  const bool steps = std::holds_alternative<sim::CurveError>(p.progress.error);
+  return (queues && !smooth) || (p.pool.has_progress() && steps)
+             ? "needs errors that bend, but here they are straight in the service of a slot"
              : "";
 }
 
@@ -51,6 +54,15 @@ Curve curve_of(const Seen& s, int n, double arrivals) {
   Curve c;
   c.weight = s.importance[n];
   if (!s.is_progress(n)) {
+    if (const auto* k = std::get_if<sim::AnytimeError>(&s.params.errors)) {
+      // A (floor + gain (1 + service / (A scale))^-exponent).
+      c.form = Curve::Form::power_law;
+      c.weight *= arrivals;
+      c.scale = std::max(arrivals, 1e-9) * k->scale[n];
+      c.gain = k->gain[n];
+      c.exponent = k->exponent[n];
+      return c;
+    }
     c.start = s.backlog[n] + arrivals;
     c.scale = s.scale[n];
     return c;
@@ -62,11 +74,10 @@ Curve curve_of(const Seen& s, int n, double arrivals) {
     c.scale = k->scale[n];
     c.gain = k->gain[n];
     c.exponent = k->exponent[n];
-  } else {
-    const auto& e = std::get<sim::ExponentialError>(progress.error);
+  } else if (const auto* e = std::get_if<sim::ExponentialError>(&progress.error)) {
     c.form = Curve::Form::exponential;
-    c.scale = e.scale[n];
-    c.gain = e.gain[n];
+    c.scale = e->scale[n];
+    c.gain = e->gain[n];
   }
   return c;
 }

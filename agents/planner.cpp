@@ -71,6 +71,7 @@ sim::Exogenous forecast(const sim::Params& p, const sim::Batch& b, const Windows
         x.keep.push_back(kept);
       }
   }
+  x.reference_error.assign(static_cast<std::size_t>(b.envs), 1);  // of no use to the cost
   return x;
 }
 
@@ -91,6 +92,8 @@ sim::Exogenous future(const sim::Exogenous& truth, const sim::Batch& b, int slot
   cut(truth.availability, x.availability);
   cut(truth.importance, x.importance);
   cut(truth.keep, x.keep);
+  cut(truth.young, x.young);
+  x.reference_error.assign(static_cast<std::size_t>(b.envs), 1);  // of no use to the cost
   return x;
 }
 
@@ -243,6 +246,11 @@ struct MpcRule {
   static constexpr bool strict = true;
   static constexpr bool ordered = true;  // Adam goes by signs, which rounding decides at ties
   static std::vector<Knob> knobs() { return horizons(); }
+  static std::string unfit(const sim::Params& p) {
+    return std::holds_alternative<sim::DeadlineError>(p.errors)
+               ? "would have to know when waiting work is due, which it is not told"
+               : "";
+  }
   static std::unique_ptr<Actor> actor(const KnobValues& knobs, const sim::Params& p,
                                       std::int64_t envs) {
     return std::make_unique<Planner>(static_cast<int>(knobs[0]), p, nullptr, envs);

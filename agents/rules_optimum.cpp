@@ -168,6 +168,8 @@ class ExponentialWeightsActor : public Actor {
     x.availability = b.availability;
     x.importance = before_.importance;
     x.keep.assign(b.backlog.size(), 1);
+    x.young = before_.young;
+    x.reference_error.assign(static_cast<std::size_t>(b.envs), 1);  // of no use to the cost
     return x;
   }
 

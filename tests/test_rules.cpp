@@ -123,10 +123,17 @@ sim::Params turned(sim::Params p) {
   turn(p.pool.needs, nodes, p.pool.resource_count());
   std::reverse(p.pool.dynamics.begin(), p.pool.dynamics.end());
   turn(p.workload.importance.value, nodes);
-  turn(std::get<sim::BacklogError>(p.errors).scale.value, nodes);
   std::visit(
       [&](auto& k) {
-        for (auto* values : {&k.floor, &k.gain, &k.scale}) turn(values->value, nodes);
+        if constexpr (requires { k.mean; }) turn(k.mean, nodes);
+        if constexpr (requires { k.slots; }) turn(k.slots.value, nodes);
+        if constexpr (requires { k.scale; }) turn(k.scale.value, nodes);
+      },
+      p.errors);
+  std::visit(
+      [&](auto& k) {
+        if constexpr (requires { k.gain; })
+          for (auto* values : {&k.floor, &k.gain, &k.scale}) turn(values->value, nodes);
         if constexpr (requires { k.exponent; }) turn(k.exponent.value, nodes);
       },
       p.progress.error);
@@ -140,7 +147,8 @@ sim::Params turned(sim::Params p) {
 }
 
 sim::Exogenous turned(sim::Exogenous x) {
-  for (auto* column : {&x.arrivals, &x.availability, &x.importance, &x.health, &x.window, &x.keep})
+  for (auto* column :
+       {&x.arrivals, &x.availability, &x.importance, &x.health, &x.window, &x.keep, &x.young})
     turn(*column, x.nodes);
   return x;
 }
