@@ -66,10 +66,17 @@ std::vector<Place> places() {
   error.scale.given = sim::NodeValues::Uniform{6, 18};
   training.progress.error = error;
   must_resolve(training);
+  sim::Params late = busy_ring(5, 12), answers = late;
+  late.errors = sim::DeadlineError{};
+  late.workload.abandonment = 0;
+  must_resolve(late);
+  answers.errors = sim::AnytimeError{};
+  must_resolve(answers);
   return {
       {"queues", busy_ring(6, 12)}, {"reserve", reserve},
       {"failures", failing},        {"three resources", resources_pool(6, sim::Dynamics::queue)},
-      {"progress", training},       {"mixed", resources_pool(6, sim::Dynamics::progress)}};
+      {"progress", training},       {"mixed", resources_pool(6, sim::Dynamics::progress)},
+      {"deadlines", late},          {"anytime", answers}};
 }
 
 /// Knobs from the middle of each grid.
@@ -289,6 +296,8 @@ TEST_CASE("rules: who may have a say where, and what learning may start from") {
     CHECK(!offered(k, "placed"));  // no request log
     CHECK(offered(k, "drf"));
     CHECK(offered(k, "mpc_oracle"));
+    CHECK(offered(k, "mpc") == (all[k].name != "deadlines"));
+    CHECK(offered(k, "myopic") == (all[k].name != "deadlines"));
   }
   CHECK(!offered(4, "maxweight"));
   CHECK(!offered(5, "demand_backlog"));
