@@ -27,7 +27,8 @@ double dispatch_optimally_backward(const double* importance, const double* scale
   }
   // Inside nodes share one level of marginal error; it moves with the pool and with what they hold.
   const auto inside = [&](int n) {
-    return s.dispatched[index(n)] > 0 && s.dispatched[index(n)] < s.limit[index(n)];
+    // The last rounding of dispatch_optimally() may scale a node that is at its limit below it.
+    return s.dispatched[index(n)] > 0 && s.dispatched[index(n)] < s.limit[index(n)] * (1 - 1e-12);
   };
   double give = 0, level = 0;
   const auto looseness = [&](int n) {  // d waiting / d level
