@@ -155,8 +155,9 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool);
 class Actor {
  public:
   virtual ~Actor() = default;
-  /// What to do in the coming slot. \param decisions [E, A] as sim::step takes them
-  virtual void act(const sim::Batch& b, View<double> decisions) = 0;
+  /// What to do in the coming slot. \param bundles [E, sim::bundle_size()] as sim::expand takes
+  /// them
+  virtual void act(const sim::Batch& b, View<double> bundles) = 0;
   /// Reverse of act(): adds to `a` the gradient by the state the batch is in.
   /// \param d_log_weights  [E, N] gradient of a loss by the logarithm of every weight
   virtual void pull(const sim::Batch& b, View<const double> d_log_weights, sim::Adjoint& a);
@@ -287,14 +288,16 @@ Outcome evaluate(const Oracle& oracle, const sim::Params& p, const sim::Exogenou
 struct Trajectory {
   std::int64_t episodes = 0;
   int slots = 0, nodes = 0;
-  std::vector<double> proportion;      ///< [I, T, N] shares of the placed budget, sum 1
-  std::vector<double> reserve;         ///< [I, T] share of the budget kept back
-  std::vector<double> grant;           ///< [I, T, N] commanded rate after water-filling
-  std::vector<double> rate;            ///< [I, T, N] placed rate after lag
-  std::vector<double> served;          ///< [I, T, N] work done by the placed rate
-  std::vector<double> dispatched;      ///< [I, T, N] work done by the reserve
-  std::vector<double> lost;            ///< [I, T, N] work abandoned
-  std::vector<double> backlog;         ///< [I, T, N] work waiting at the end of the slot
+  std::vector<double> proportion;           ///< [I, T, N] shares of the placed budget, sum 1
+  std::vector<double> resource_proportion;  ///< [I, T, K, N] of each resource, sum 1; empty unless
+                                            ///< the pool's action is per resource
+  std::vector<double> reserve;              ///< [I, T] share of the budget kept back
+  std::vector<double> grant;                ///< [I, T, N] commanded rate after water-filling
+  std::vector<double> rate;                 ///< [I, T, N] placed rate after lag
+  std::vector<double> served;               ///< [I, T, N] work done by the placed rate
+  std::vector<double> dispatched;           ///< [I, T, N] work done by the reserve
+  std::vector<double> lost;                 ///< [I, T, N] work abandoned
+  std::vector<double> backlog;              ///< [I, T, N] work waiting at the end of the slot
   std::vector<double> progress;        ///< [I, T, N] at the end of the slot; or empty, as in Batch
   std::vector<double> error;           ///< [I, T, N]
   std::vector<double> error_cost;      ///< [I, T]
@@ -303,6 +306,7 @@ struct Trajectory {
   std::vector<double> use_cost;        ///< [I, T]
   std::vector<double> cost;            ///< [I, T]
   std::vector<double> score;           ///< [I, T]
+  std::vector<double> waste;           ///< [I, T] share of the budgets granted and of no use
 };
 Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes);

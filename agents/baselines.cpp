@@ -37,7 +37,7 @@ class RuleActor : public Actor {
   }
 
   void act(const sim::Batch& b, View<double> decisions) override {
-    CRA_CHECK(decisions.rows == b.envs && decisions.cols == sim::decision_size(params_),
+    CRA_CHECK(decisions.rows == b.envs && decisions.cols == sim::bundle_size(params_),
               "act: decisions have the wrong shape");
     for (std::int64_t e = 0; e < b.envs; ++e) {
       const std::size_t row = b.at(e);

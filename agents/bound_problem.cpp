@@ -165,6 +165,18 @@ std::string no_bound_because(const sim::Params& p, int slots) {
   if (p.pool.has_progress() && std::holds_alternative<sim::CurveError>(p.progress.error))
     return "the bound does not know measured curves of progress yet";
   if (p.cost.worst > 0) return "cost.worst joins the errors of all nodes";
+  if (p.pool.lottery() != nullptr)
+    return "service by lottery serves whom it draws, not what was commanded";
+  if (p.pool.conflict == sim::Conflict::gps) {
+    // At lag 1 all that is served with loans could have been commanded in the first place: the
+    // rates fit the caps and, as no more is lent than lies idle, the budgets. Moving and crowding
+    // are charged on what was commanded, and lending does neither.
+    if (p.pool.lag < 1) return "pool.conflict: gps lends at once what a lag below 1 cannot place";
+    if (p.cost.switching > 0 || p.cost.concentration > 0)
+      return "pool.conflict: gps lends without paying cost.switching and cost.concentration";
+  }
+  // Every other action and conflict rule commands rates of the same convex set, 0 <= s <= capacity
+  // and sum need s <= budget, only fewer of them: what no command beats, none of theirs does.
   if (reserve == nullptr) return "";
   if (p.pool.resource_count() > 1) return "a reserve of several resources has no clairvoyant form";
   return "";

@@ -35,7 +35,8 @@ constexpr Link<Trajectory> kTrajectoryPerEnv[] = {
     {&sim::Batch::fairness_cost, &Trajectory::fairness_cost},
     {&sim::Batch::use_cost, &Trajectory::use_cost},
     {&sim::Batch::cost, &Trajectory::cost},
-    {&sim::Batch::score, &Trajectory::score}};
+    {&sim::Batch::score, &Trajectory::score},
+    {&sim::Batch::waste, &Trajectory::waste}};
 constexpr Link<Trajectory> kTrajectoryPerNode[] = {
     {&sim::Batch::grant, &Trajectory::grant},
     {&sim::Batch::rate, &Trajectory::rate},
@@ -59,12 +60,18 @@ const sim::Batch& shown(const Policy&, sim::Sight& sight, const sim::Batch& b) {
 /// Nothing is hidden from an oracle.
 const sim::Batch& shown(const Oracle&, sim::Sight&, const sim::Batch& b) { return b; }
 
-/// Runs who decides on the first `episodes` rows of x and calls after(batch, decisions, first
+/// What was decided for a tile of environments in a slot.
+struct Decided {
+  View<const double> bundles;    // [E, N + 1 with a reserve] what the policy said
+  View<const double> decisions;  // [E, A] what the pool was told
+};
+
+/// Runs who decides on the first `episodes` rows of x and calls after(batch, decided, first
 /// episode of the tile, slot) after every slot.
 template <class Who, class After>
 void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes, After after) {
-  const int size = sim::decision_size(p);
+  const int size = sim::bundle_size(p);
   for_each_tile(tiles_of(episodes, kTile), [&](std::int64_t tile) {
     const std::int64_t first = tile * kTile, count = std::min(kTile, episodes - first);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
@@ -72,24 +79,14 @@ void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
     sim::Batch batch = sim::reset(p, x, std::move(rows));
     const std::unique_ptr<Actor> actor = actor_of(who, x, count);
     sim::Sight sight(p);
-    Column decisions(static_cast<std::size_t>(count * size));
+    Column bundles(static_cast<std::size_t>(count * size));
     for (int t = 0; t < x.slots; ++t) {
-      actor->act(shown(who, sight, batch), {decisions.data(), count, size});
-      const View<const double> decided{decisions.data(), count, size};
-      sim::step(p, x, batch, decided);
-      after(batch, decided, first, t);
+      actor->act(shown(who, sight, batch), {bundles.data(), count, size});
+      const View<const double> said{bundles.data(), count, size};
+      const Column told = sim::step_bundles(p, x, batch, said);
+      after(batch, Decided{said, {told.data(), count, sim::decision_size(p)}}, first, t);
     }
   });
-}
-
-/// Weights as the pool takes them (sim::waterfill: at least 1e-9 of the largest; all zero means no
-/// preference), scaled to sum 1.
-void proportions_of(const double* weights, int nodes, double* proportion) {
-  const double largest = *std::max_element(weights, weights + nodes);
-  for (int n = 0; n < nodes; ++n)
-    proportion[n] = largest > 0 ? std::max(weights[n] / largest, 1e-9) : 1.0;
-  const double sum = std::accumulate(proportion, proportion + nodes, 0.0);
-  for (int n = 0; n < nodes; ++n) proportion[n] /= sum;
 }
 
 template <class Who>
@@ -99,7 +96,7 @@ Outcome outcome_of(const Who& who, const sim::Params& p, const sim::Exogenous& x
   for (const auto& link : kOutcomePerEnv) (out.*link.to).assign(episodes, 0);
   for (const auto& link : kOutcomePerNode) (out.*link.to).assign(episodes, 0);
   run_episodes(who, p, x, x.episodes,
-               [&](const sim::Batch& b, View<const double>, std::int64_t first, int) {
+               [&](const sim::Batch& b, const Decided&, std::int64_t first, int) {
                  for (std::int64_t e = 0; e < b.envs; ++e) {
                    const auto to = static_cast<std::size_t>(first + e);
                    for (const auto& link : kOutcomePerEnv)
@@ -127,16 +124,24 @@ Trajectory trajectory_of(const Who& who, const sim::Params& p, const sim::Exogen
   const std::size_t per_node = per_slot * static_cast<std::size_t>(x.nodes);
   out.proportion.resize(per_node);
   out.reserve.resize(per_slot);
+  const int resources = p.pool.action == sim::Action::per_resource ? p.pool.resource_count() : 0;
+  out.resource_proportion.resize(per_node * static_cast<std::size_t>(resources));
   for (const auto& link : kTrajectoryPerNode) (out.*link.to).resize(per_node);
   if (!p.pool.has_progress()) out.progress.clear();
   for (const auto& link : kTrajectoryPerEnv) (out.*link.to).resize(per_slot);
   run_episodes(
       who, p, x, episodes,
-      [&](const sim::Batch& b, View<const double> decided, std::int64_t first, int t) {
+      [&](const sim::Batch& b, const Decided& decided, std::int64_t first, int t) {
         for (std::int64_t e = 0; e < b.envs; ++e) {
           const std::size_t to = x.at(first + e, t), slot = to / static_cast<std::size_t>(b.nodes);
-          proportions_of(decided.row(e), b.nodes, out.proportion.data() + to);
-          out.reserve[slot] = decided.cols > b.nodes ? decided.row(e)[b.nodes] : 0;
+          const double* said = decided.bundles.row(e);
+          sim::proportions(said, b.nodes, out.proportion.data() + to);
+          out.reserve[slot] = decided.bundles.cols > b.nodes ? said[b.nodes] : 0;
+          for (int k = 0; k < resources; ++k)
+            sim::proportions(decided.decisions.row(e) + std::ptrdiff_t{k} * b.nodes, b.nodes,
+                             out.resource_proportion.data() +
+                                 to * static_cast<std::size_t>(resources) +
+                                 static_cast<std::size_t>(k) * static_cast<std::size_t>(b.nodes));
           for (const auto& link : kTrajectoryPerNode)
             if (!(b.*link.from).empty())
               std::copy_n((b.*link.from).data() + b.at(e), b.nodes, (out.*link.to).data() + to);

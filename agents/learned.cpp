@@ -96,7 +96,7 @@ LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
   s.heuristic = base_->actor(envs);
   s.features.resize(nodes * network_.features.size());
   s.embedding.resize(nodes * static_cast<std::size_t>(network_.shape.width));
-  s.base.resize(static_cast<std::size_t>(envs * sim::decision_size(params_)));
+  s.base.resize(static_cast<std::size_t>(envs * sim::bundle_size(params_)));
   s.residual.resize(s.base.size());
   return s;
 }
@@ -115,7 +115,7 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
     }
   engine_->forward(encoder_parameters(), {s.features.data(), rows, features}, b.nodes, *s.cache,
                    {s.embedding.data(), rows, theta_layout_.width});
-  const int size = sim::decision_size(params_);
+  const int size = sim::bundle_size(params_);
   s.heuristic->act(b, {s.base.data(), b.envs, size});
   raise_to_floor(network_.base_floor, b.nodes, {s.base.data(), b.envs, size});
   const float* head = network_.theta.data() + theta_layout_.head();

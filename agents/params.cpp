@@ -36,6 +36,11 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
   if (p.agent.base != "best" && !is_known(p.agent.base))
     problems.push_back(
         {"agent.base", "is \"" + p.agent.base + "\", expected best or one of " + known});
+  if (pool.pool.lottery() != nullptr && std::holds_alternative<Pathwise>(p.agent.learner) &&
+      p.training.updates > 0)
+    problems.push_back({"agent.learner",
+                        "is apg, which follows the gradient through the simulator, and service by "
+                        "lottery has none; reinforce works"});
   const std::int64_t limit = sim::evaluation_limit(pool);
   if (p.evaluation.episodes > limit)
     problems.push_back({"evaluation.episodes", "is " + std::to_string(p.evaluation.episodes) +

@@ -14,8 +14,8 @@ struct Moment {
   sim::Batch before;
   std::optional<sim::Batch> shown;  ///< what the policy saw of it; nothing when it saw it as it is
   std::vector<float> features;      ///< [E * N, F] normalised
-  std::vector<double> decisions;    ///< [E, A]
-  std::vector<double> d_decisions;  ///< [E, A] gradient by them
+  std::vector<double> bundles;      ///< [E, N + 1 with a reserve] what the policy said
+  std::vector<double> d_bundles;    ///< gradient by the bundles
   const sim::Batch& seen() const { return shown ? *shown : before; }
 };
 
@@ -33,7 +33,7 @@ class Sweep {
         params_(p),
         exogenous_(x),
         envs_(envs),
-        size_(sim::decision_size(p)),
+        size_(sim::bundle_size(p)),
         width_(net.theta_layout().width),
         features_(static_cast<int>(net.network().features.size())),
         rows_(envs * p.pool.nodes),
@@ -53,10 +53,10 @@ class Sweep {
       if (&seen != &batch_) m.shown = seen;
       net_.respond(seen, scratch_);
       m.features = scratch_.features;
-      m.decisions.resize(scratch_.base.size());
+      m.bundles.resize(scratch_.base.size());
       decide({scratch_.base.data(), envs_, size_}, {scratch_.residual.data(), envs_, size_},
-             params_.pool.nodes, {m.decisions.data(), envs_, size_});
-      sim::step(params_, exogenous_, batch_, {m.decisions.data(), envs_, size_});
+             params_.pool.nodes, {m.bundles.data(), envs_, size_});
+      sim::step_bundles(params_, exogenous_, batch_, {m.bundles.data(), envs_, size_});
       part.cost += std::accumulate(batch_.cost.begin(), batch_.cost.end(), 0.0);
       part.score += std::accumulate(batch_.score.begin(), batch_.score.end(), 0.0);
       trail_.push_back(std::move(m));
@@ -70,9 +70,9 @@ class Sweep {
     sim::Adjoint a(batch_);
     for (int t = exogenous_.slots - 1; t >= 0; --t) {
       Moment& m = at(t);
-      m.d_decisions.resize(m.decisions.size());
-      sim::step_backward(params_, exogenous_, m.before, {m.decisions.data(), envs_, size_}, weight,
-                         a, {m.d_decisions.data(), envs_, size_});
+      m.d_bundles.resize(m.bundles.size());
+      sim::step_bundles_backward(params_, exogenous_, m.before, {m.bundles.data(), envs_, size_},
+                                 weight, a, {m.d_bundles.data(), envs_, size_});
       const auto [first, last] = sight_.acting_on(t, exogenous_.slots);
       for (int later = last; later >= first; --later) learn(at(later), a, part);
       sim::settle(params_, m.before, a);
@@ -92,8 +92,8 @@ class Sweep {
     net_.engine().forward(net_.encoder_parameters(), {m.features.data(), rows_, features_}, nodes,
                           *scratch_.cache, {h.data(), rows_, width_});
     for (std::int64_t e = 0; e < envs_; ++e) {
-      const double* d = m.d_decisions.data() + e * size_;
-      const double* decision = m.decisions.data() + e * size_;
+      const double* d = m.d_bundles.data() + e * size_;
+      const double* decision = m.bundles.data() + e * size_;
       double d_kept = 0;
       if (size_ > nodes)
         d_kept = d[nodes] * decision[nodes] * (1 - decision[nodes]) * kHeadGain / nodes;

@@ -104,7 +104,7 @@ class Planner : public Actor {
       : params_(p),
         truth_(truth),
         horizon_(horizon),
-        size_(sim::decision_size(p)),
+        size_(sim::bundle_size(p)),
         windows_(p, static_cast<std::size_t>(envs * p.pool.nodes)) {}
 
   void act(const sim::Batch& b, View<double> decisions) override {
@@ -176,7 +176,7 @@ class Planner : public Actor {
         trail_[static_cast<std::size_t>(h)] = b;
         const View<double> d{decisions_.data() + at, envs, size_};
         decide(logits_.data() + at, d);
-        sim::step(params_, exogenous_, b, {d.data, envs, size_});
+        sim::step_bundles(params_, exogenous_, b, {d.data, envs, size_});
         for (std::size_t e = 0; e < cost.size(); ++e) cost[e] += b.cost[e];
       }
       keep_better(cost, lowest, row);
@@ -186,9 +186,9 @@ class Planner : public Actor {
                    bias_square = 1 - std::pow(kSquare, step + 1);
       for (int h = slots_; h-- > 0;) {
         const std::size_t at = static_cast<std::size_t>(h) * row;
-        sim::step_backward(params_, exogenous_, trail_[static_cast<std::size_t>(h)],
-                           {decisions_.data() + at, envs, size_}, 1, a,
-                           {slope.data(), envs, size_});
+        sim::step_bundles_backward(params_, exogenous_, trail_[static_cast<std::size_t>(h)],
+                                   {decisions_.data() + at, envs, size_}, 1, a,
+                                   {slope.data(), envs, size_});
         for (std::size_t i = 0; i < row; ++i) {
           const double w = decisions_[at + i];
           const bool reserve = static_cast<int>(i % static_cast<std::size_t>(size_)) == now.nodes;
@@ -247,6 +247,7 @@ struct MpcRule {
   static constexpr bool ordered = true;  // Adam goes by signs, which rounding decides at ties
   static std::vector<Knob> knobs() { return horizons(); }
   static std::string unfit(const sim::Params& p) {
+    if (const std::string why = needs_gradient(p); !why.empty()) return why;
     return std::holds_alternative<sim::DeadlineError>(p.errors)
                ? "would have to know when waiting work is due, which it is not told"
                : "";
@@ -265,6 +266,7 @@ struct MpcOracleRule {
   static constexpr bool strict = true;
   static constexpr bool ordered = true;  // Adam goes by signs, which rounding decides at ties
   static std::vector<Knob> knobs() { return horizons(); }
+  static std::string unfit(const sim::Params& p) { return needs_gradient(p); }
   static std::unique_ptr<Actor> oracle(const KnobValues& knobs, const sim::Params& p,
                                        const sim::Exogenous& x, std::int64_t envs) {
     return std::make_unique<Planner>(static_cast<int>(knobs[0]), p, &x, envs);

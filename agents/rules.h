@@ -117,6 +117,13 @@ inline std::string reads_queues(const sim::Params& p) {
   return p.pool.has_progress() ? "reads queues, but this pool has progress nodes" : "";
 }
 
+/// unfit() of rules that learn or plan by the gradient through the simulator.
+inline std::string needs_gradient(const sim::Params& p) {
+  return p.pool.lottery() != nullptr
+             ? "follows the gradient through the simulator, and service by lottery has none"
+             : "";
+}
+
 /// A draw from Exp(1) that belongs to the episode, the slot and the node.
 inline double chance(const Seen& s, int n) {
   constexpr std::uint64_t kKey = 0x72616e646f6d;  // a policy has no seed

@@ -146,10 +146,10 @@ class ExponentialWeightsActor : public Actor {
     before_.slot = 0;
     for (std::int64_t e = 0; e < b.envs; ++e) before_.episode[static_cast<std::size_t>(e)] = e;
     sim::Adjoint none(before_);
-    const int size = sim::decision_size(params_);
+    const int size = sim::bundle_size(params_);
     std::vector<double> slope(decided_.size());
-    sim::step_backward(params_, past, before_, {decided_.data(), b.envs, size}, 1, none,
-                       {slope.data(), b.envs, size});
+    sim::step_bundles_backward(params_, past, before_, {decided_.data(), b.envs, size}, 1, none,
+                               {slope.data(), b.envs, size});
     for (std::int64_t e = 0; e < b.envs; ++e) {
       double* share = share_.data() + b.at(e);
       double* gain = slope.data() + e * size;
@@ -189,6 +189,7 @@ struct ExponentialWeightsRule {
   static std::vector<Knob> knobs() {
     return {{"temperature", {0.003, 0.01, 0.03, 0.1, 0.3, 1, 3}}, {"even", {0, 0.01, 0.1}, 0, 1}};
   }
+  static std::string unfit(const sim::Params& p) { return needs_gradient(p); }
   static std::unique_ptr<Actor> actor(const KnobValues& knobs, const sim::Params& p, std::int64_t) {
     return std::make_unique<ExponentialWeightsActor>(knobs, p);
   }

@@ -115,7 +115,7 @@ void Trainer::Impl::measure_features() {
   for_each_tile(episodes, [&](std::int64_t i) {
     sim::Batch b = sim::reset(pool, x, {i});
     const std::unique_ptr<Actor> actor = base->actor(1);
-    const int size = sim::decision_size(pool);
+    const int size = sim::bundle_size(pool);
     std::vector<double> decisions(static_cast<std::size_t>(size));
     std::vector<float> f(static_cast<std::size_t>(b.nodes) * static_cast<std::size_t>(features));
     Moments& m = per_episode[static_cast<std::size_t>(i)];
@@ -129,7 +129,7 @@ void Trainer::Impl::measure_features() {
         m.square[k % m.sum.size()] += value * value;
       }
       actor->act(seen, {decisions.data(), 1, size});
-      sim::step(pool, x, b, {decisions.data(), 1, size});
+      sim::step_bundles(pool, x, b, {decisions.data(), 1, size});
     }
   });
   const double count = static_cast<double>(episodes) * x.slots * x.nodes;
@@ -203,7 +203,7 @@ Network Trainer::network() const { return impl_->net.network(); }
 
 /// observe, encode, act, step, remember: replicas of each episode explore differently.
 Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
-  const int replicas = params.training.replicas, nodes = x.nodes, size = sim::decision_size(pool);
+  const int replicas = params.training.replicas, nodes = x.nodes, size = sim::bundle_size(pool);
   const std::int64_t envs = x.episodes * replicas;
   const std::int64_t first_episode = state.updates * envs;  // no replica meets the same noise twice
   Rollout r(envs, replicas, x.slots, nodes, size, sim::feature_count(pool));
@@ -235,7 +235,7 @@ Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
       }
       decide({scratch.base.data(), count, size}, {scratch.residual.data(), count, size}, nodes,
              {decisions.data(), count, size});
-      sim::step(pool, x, b, {decisions.data(), count, size});
+      sim::step_bundles(pool, x, b, {decisions.data(), count, size});
       for (std::int64_t e = 0; e < count; ++e) {
         r.cost[r.at(first + e, t)] = b.cost[static_cast<std::size_t>(e)];
         r.score[r.at(first + e, t)] = b.score[static_cast<std::size_t>(e)];
@@ -299,7 +299,7 @@ UpdateStats Trainer::update() {
   stats.cost = lesson.cost;
   stats.score = lesson.score;
   stats.sigma = std::exp(static_cast<double>(log_sigma));
-  stats.entropy = logit_entropy(decision_dimensions(x.nodes, sim::decision_size(it.pool)),
+  stats.entropy = logit_entropy(decision_dimensions(x.nodes, sim::bundle_size(it.pool)),
                                 static_cast<double>(log_sigma));
   it.state = std::move(next);
   it.log(stats);

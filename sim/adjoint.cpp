@@ -6,6 +6,7 @@
 #include "sim/allocate.h"
 #include "sim/errors.h"
 #include "sim/gains.h"
+#include "sim/lend.h"
 #include "sim/reserve.h"
 #include "sim/sim.h"
 
@@ -19,17 +20,24 @@ std::size_t index(int n) { return static_cast<std::size_t>(n); }
 /// Forward values of one environment's slot, and the gradients that meet there. [N] each.
 struct Slot {
   Allocation allocation;
+  Loan loan;
   ReserveSlot reserve;
-  Column rate, served, gained, error, d_rate, d_served;
+  Column rate, own, most, served, gained, error, d_rate, d_served, d_load;
+  std::vector<LoanGradient> d_loan;
   explicit Slot(int nodes)
       : allocation(nodes),
+        loan(nodes),
         reserve(nodes),
         rate(index(nodes)),
+        own(rate),
+        most(rate),
         served(rate),
         gained(rate),
         error(rate),
         d_rate(rate),
-        d_served(rate) {}
+        d_served(rate),
+        d_load(rate),
+        d_loan(index(nodes)) {}
 };
 
 void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int64_t e,
@@ -41,7 +49,8 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
   ReserveSlot& r = s.reserve;
 
   // The slot again, as plant.cpp does it.
-  allocate(p, decision, s.allocation);
+  const bool lends = p.pool.conflict == Conflict::gps;
+  allocate(p, decision, {b.slot, importance}, s.allocation);
   const Column& grant = s.allocation.grant;
   Column& d_grant = s.allocation.d_grant;
   double placed = 0;
@@ -50,15 +59,21 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
     s.rate[index(n)] = lagged(b.rate[i], grant[index(n)], p.pool.lag);
     const double load = work_at(p, n, b.backlog[i], x.arrivals[slot + index(n)]);
-    const double served = std::min(std::min(s.rate[index(n)], up), load);
-    const bool queue = has_queue(p, n);
-    s.served[index(n)] = served;
-    r.left[index(n)] = queue ? load - served : 0;
-    r.limit[index(n)] = queue ? std::min(load - served, std::max(0.0, up - served)) : 0;
-    r.dispatched[index(n)] = 0;
+    s.most[index(n)] = std::min(up, load);
+    s.own[index(n)] = s.served[index(n)] = std::min(std::min(s.rate[index(n)], up), load);
     placed += s.rate[index(n)] * p.pool.need_of(n, 0);
   }
-  if (reserve != nullptr) dispatch(*reserve, p, importance, decision[nodes], placed, r);
+  if (lends) lend(p, decision, s.rate.data(), s.own.data(), s.most.data(), s.loan);
+  for (int n = 0; n < nodes; ++n) {
+    const std::size_t i = row + index(n);
+    const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
+    if (lends) s.served[index(n)] += s.loan.lent[index(n)];
+    const double served = s.served[index(n)];
+    r.left[index(n)] = has_queue(p, n) ? b.backlog[i] + x.arrivals[slot + index(n)] - served : 0;
+    r.limit[index(n)] = std::min(r.left[index(n)], std::max(0.0, up - served));
+    r.dispatched[index(n)] = 0;
+  }
+  if (reserve != nullptr) dispatch(*reserve, p, importance, kept_share(p, decision), placed, r);
 
   share_progress(p.progress, s.served.data(), s.gained.data(), nodes);
   const auto ending = [&](int n) {
@@ -98,7 +113,6 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
       const double d_progress = a.progress[i] + d_error * ProgressError{p}.slope(n, progress_of(n));
       a.progress[i] = decay * d_progress;
       s.d_served[index(n)] = d_progress;
-      a.backlog[i] = 0;
     } else {
       const QueueGradient d = end_slot_backward(p, n, ending(n), d_error, a.backlog[i]);
       r.d_waiting[index(n)] = d.waiting;
@@ -113,14 +127,10 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     d_reserve = dispatch_backward(*reserve, p, importance, r);
   }
   for (int n = 0; n < nodes; ++n) {
-    const std::size_t i = row + index(n);
+    s.d_load[index(n)] = 0;
+    if (!has_queue(p, n)) continue;
     const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
-    if (!has_queue(p, n)) {
-      if (s.rate[index(n)] < up) s.d_rate[index(n)] += s.d_served[index(n)];
-      a.backlog[i] = 0;
-      continue;
-    }
-    const double load = b.backlog[i] + x.arrivals[slot + index(n)];
+    const double load = b.backlog[row + index(n)] + x.arrivals[slot + index(n)];
     const double served = s.served[index(n)];
     // limit = min(left, up - served), left = load - served.
     double d_served = 0, d_left = r.d_left[index(n)];
@@ -129,14 +139,26 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     } else if (up > served) {
       d_served -= r.d_limit[index(n)];
     }
-    double d_load = d_left;
-    d_served -= d_left;
+    s.d_load[index(n)] = d_left;
+    s.d_served[index(n)] = d_served - d_left;
+  }
+  if (lends) lend_backward(p, decision, s.d_served.data(), s.loan, s.d_loan.data());
+  for (int n = 0; n < nodes; ++n) {
+    const std::size_t i = row + index(n);
+    const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
+    const double load = work_at(p, n, b.backlog[i], x.arrivals[slot + index(n)]);
+    double d_served = s.d_served[index(n)], d_load = s.d_load[index(n)];
+    if (lends) {  // most = min(up, load)
+      d_served += s.d_loan[index(n)].served;
+      s.d_rate[index(n)] += s.d_loan[index(n)].rate;
+      if (load < up) d_load += s.d_loan[index(n)].most;
+    }
     if (load <= s.rate[index(n)] && load <= up) {
       d_load += d_served;
     } else if (s.rate[index(n)] < up) {
       s.d_rate[index(n)] += d_served;
     }
-    a.backlog[i] = d_load;
+    a.backlog[i] = has_queue(p, n) ? d_load : 0;
   }
   if (reserve != nullptr)
     for (int n = 0; n < nodes; ++n) s.d_rate[index(n)] += d_reserve.placed * p.pool.needs[index(n)];
@@ -158,7 +180,8 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     }
   }
   allocate_backward(p, decision, s.allocation, d_decision);
-  if (reserve != nullptr) d_decision[nodes] += d_reserve.share;
+  if (reserve != nullptr) d_decision[decision_size(p) - 1] += d_reserve.share;
+  for (int n = 0; n < nodes && lends; ++n) d_decision[n] += s.loan.d_w[index(n)];
 }
 
 }  // namespace
@@ -177,9 +200,21 @@ void step_backward(const Params& p, const Exogenous& x, const Batch& before,
   CRA_CHECK(decisions.rows == before.envs && decisions.cols == decision_size(p) &&
                 d_decisions.rows == decisions.rows && d_decisions.cols == decisions.cols,
             "step_backward: decisions have the wrong shape");
+  CRA_CHECK(p.pool.lottery() == nullptr, "step_backward: service by lottery has no gradient");
   Slot slot(before.nodes);
   for (std::int64_t e = 0; e < before.envs; ++e)
     backward_env(p, x, before, e, decisions.row(e), cost_weight, a, d_decisions.row(e), slot);
+}
+
+void step_bundles_backward(const Params& p, const Exogenous& x, const Batch& before,
+                           View<const double> bundles, double cost_weight, Adjoint& a,
+                           View<double> d_bundles) {
+  const int size = decision_size(p);
+  Column decisions(static_cast<std::size_t>(bundles.rows * size)), d_decisions(decisions);
+  expand(p, bundles, {decisions.data(), bundles.rows, size});
+  step_backward(p, x, before, {decisions.data(), bundles.rows, size}, cost_weight, a,
+                {d_decisions.data(), bundles.rows, size});
+  expand_backward(p, bundles, {d_decisions.data(), bundles.rows, size}, d_bundles);
 }
 
 void settle(const Params& p, const Batch& b, Adjoint& a) {

@@ -35,6 +35,10 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
   x.importance.resize(size);
   if (p.pool.has_progress()) x.keep.assign(size, 1);
   if (std::holds_alternative<WearFailures>(p.workload.failures)) x.health.assign(size, 0);
+  if (p.pool.lottery() != nullptr) {
+    x.ticket.resize(static_cast<std::size_t>(count * x.slots));
+    x.completion.resize(x.ticket.size());
+  }
   if (std::holds_alternative<WindowsCalendar>(p.workload.calendar)) x.window.assign(size, 0);
   const auto* deadline = std::get_if<DeadlineError>(&p.errors);
   if (deadline != nullptr) x.young.assign(size, 0);
@@ -65,6 +69,12 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
     draw_failures(p.workload.failures, episode, x.slots, x.nodes,
                   x.availability.data() + first_slot,
                   x.health.empty() ? nullptr : x.health.data() + first_slot);
+    for (int t = 0; t < x.slots && !x.ticket.empty(); ++t) {
+      Draws draws = episode.draws(Stream::lottery, 0, t);
+      const auto at = static_cast<std::size_t>(i * x.slots + t);
+      x.ticket[at] = draws.uniform();
+      x.completion[at] = draws.uniform();
+    }
   });
   if (p.cost.score == ScoreKind::reference) fill_reference_errors(p, x);
   return x;

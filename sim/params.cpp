@@ -401,6 +401,25 @@ void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
         {"pool.reserve", "works with one resource, this pool has " + std::to_string(count)});
 }
 
+/// Mechanisms of the pool that do not go together.
+void check_mechanisms(const Params& p, std::vector<Problem>& problems) {
+  const Pool& pool = p.pool;
+  if (pool.action != Action::bundle && pool.conflict != Conflict::waterfill)
+    problems.push_back({"pool.conflict",
+                        "works on bundle weights; with another `action` nothing is given on, "
+                        "expected waterfill"});
+  if (pool.lottery() == nullptr) return;
+  if (pool.action != Action::bundle || pool.conflict != Conflict::waterfill)
+    problems.push_back({"pool.service",
+                        "by lottery draws by bundle weights and knows no capacities, expected "
+                        "`action: bundle` and `conflict: waterfill`"});
+  if (pool.shared_reserve() != nullptr || pool.resource_count() > 1 || pool.has_progress() ||
+      std::holds_alternative<AnytimeError>(p.errors))
+    problems.push_back({"pool.service",
+                        "by lottery is one server for queues, without a reserve and with one "
+                        "resource"});
+}
+
 }  // namespace
 
 std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
@@ -476,6 +495,9 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
     check_order(wear->down, "workload.failures.down", problems);
   if (auto* outages = std::get_if<Outages>(&p.workload.failures))
     resolver(outages->up, "workload.failures.up");
+  if (auto* lottery = std::get_if<LotteryService>(&p.pool.service))
+    resolver(lottery->completion, "pool.service.completion");
+  check_mechanisms(p, problems);
   if (const auto* windows = std::get_if<WindowsCalendar>(&p.workload.calendar))
     if (windows->length >= windows->period)
       problems.push_back({"workload.calendar.length", "is " + std::to_string(windows->length) +

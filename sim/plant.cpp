@@ -5,6 +5,7 @@
 #include "sim/allocate.h"
 #include "sim/errors.h"
 #include "sim/gains.h"
+#include "sim/lend.h"
 #include "sim/reserve.h"
 #include "sim/sim.h"
 
@@ -23,14 +24,14 @@ void check_step(const Params& p, const Exogenous& x, const Batch& b, View<const 
                 "], expected [" + std::to_string(b.envs) + ", " + std::to_string(size) + "]");
   for (std::int64_t i = 0; i < d.size(); ++i) {
     const std::int64_t e = i / size, n = i % size;
-    const bool share = n == b.nodes;
-    CRA_CHECK(
-        std::isfinite(d.data[i]) && d.data[i] >= 0 && (!share || d.data[i] <= 1),
-        "step: " +
-            (share ? std::string("reserve of environment ") + std::to_string(e)
-                   : "weight of environment " + std::to_string(e) + ", node " + std::to_string(n)) +
-            " is " + std::to_string(d.data[i]) + ", expected a finite number " +
-            (share ? "in [0, 1]" : ">= 0"));
+    const bool share = p.pool.shared_reserve() != nullptr && n == size - 1;
+    CRA_CHECK(std::isfinite(d.data[i]) && d.data[i] >= 0 && (!share || d.data[i] <= 1),
+              "step: " +
+                  (share ? std::string("reserve of environment ") + std::to_string(e)
+                         : "weight of environment " + std::to_string(e) + ", node " +
+                               std::to_string(n % b.nodes)) +
+                  " is " + std::to_string(d.data[i]) + ", expected a finite number " +
+                  (share ? "in [0, 1]" : ">= 0"));
   }
 }
 
@@ -76,11 +77,17 @@ struct Slot {
   double moved = 0;      ///< smooth movement of the placed rates, summed [wu/slot]
   double reference = 1;  ///< error of the uniform policy, for the score
   Allocation allocation;
+  Loan loan;
   ReserveSlot reserve;
+  std::vector<double> most;    ///< [N] work that each node could do [wu]
   std::vector<double> gained;  ///< [N] progress, or scores
 
   explicit Slot(int nodes)
-      : allocation(nodes), reserve(nodes), gained(static_cast<std::size_t>(nodes)) {}
+      : allocation(nodes),
+        loan(nodes),
+        reserve(nodes),
+        most(static_cast<std::size_t>(nodes)),
+        gained(most) {}
   /// Turns to environment e.
   void enter(const Exogenous& x, const Batch& b, std::int64_t e) {
     env = e;
@@ -102,24 +109,54 @@ void place(const Params& p, Batch& b, Slot& s) {
     const std::size_t i = s.row + static_cast<std::size_t>(n);
     const double before = b.rate[i];
     b.grant[i] = s.allocation.grant[static_cast<std::size_t>(n)];
-    b.rate[i] = lagged(before, b.grant[i], p.pool.lag);
+    b.rate[i] = lagged(before, b.grant[i], p.pool.lottery() != nullptr ? 1.0 : p.pool.lag);
     s.moved += movement(b.rate[i] - before, p.cost.switching_smoothing);
   }
 }
 
+/// The most that a node of the batch can be served.
+double load_of(const Params& p, const Batch& b, const Slot& s, int n) {
+  return work_at(p, n, b.backlog[s.row + static_cast<std::size_t>(n)], s.arrivals[n]);
+}
+
+/// What waits once `b.served` has been done, and how much of it the node could still do.
+void leave(const Params& p, const Batch& b, Slot& s) {
+  for (int n = 0; n < b.nodes; ++n) {
+    const auto at = static_cast<std::size_t>(n);
+    const double served = b.served[s.row + at], up = s.available[n] * p.pool.capacity[n];
+    const double left = has_queue(p, n) ? load_of(p, b, s, n) - served : 0;
+    s.reserve.left[at] = left;
+    s.reserve.limit[at] = std::min(left, std::max(0.0, up - served));
+  }
+}
+
+/// The one server draws a node and works on one job of it.
+void serve_by_lottery(const Params& p, const Exogenous& x, Batch& b, Slot& s) {
+  const LotteryService& lottery = *p.pool.lottery();
+  const auto draw = static_cast<std::size_t>(b.episode[static_cast<std::size_t>(s.env)] * x.slots +
+                                             std::int64_t{b.slot});
+  int drawn = 0;
+  double sum = s.allocation.share[0];
+  while (drawn + 1 < b.nodes && x.ticket[draw] >= sum)
+    sum += s.allocation.share[static_cast<std::size_t>(++drawn)];
+  std::fill_n(b.served.data() + s.row, b.nodes, 0.0);
+  if (s.available[drawn] > 0 && x.completion[draw] < lottery.completion[drawn])
+    b.served[s.row + static_cast<std::size_t>(drawn)] =
+        std::min(lottery.job, load_of(p, b, s, drawn));
+}
+
 /// The placed rates do what work there is, as far as the node is up.
-void serve(const Params& p, Batch& b, Slot& s) {
+void serve(const Params& p, Batch& b, const double* decision, Slot& s) {
   for (int n = 0; n < b.nodes; ++n) {
     const std::size_t i = s.row + static_cast<std::size_t>(n);
-    const double up = s.available[n] * p.pool.capacity[n];
-    const bool queue = has_queue(p, n);
-    const double load = work_at(p, n, b.backlog[i], s.arrivals[n]);
-    const double served = std::min(std::min(b.rate[i], up), load);
-    s.reserve.left[static_cast<std::size_t>(n)] = queue ? load - served : 0;
-    s.reserve.limit[static_cast<std::size_t>(n)] =
-        queue ? std::min(load - served, std::max(0.0, up - served)) : 0;
-    b.served[i] = served;
+    const double up = s.available[n] * p.pool.capacity[n], load = load_of(p, b, s, n);
+    s.most[static_cast<std::size_t>(n)] = std::min(up, load);
+    b.served[i] = std::min(std::min(b.rate[i], up), load);
   }
+  if (p.pool.conflict != Conflict::gps) return;
+  lend(p, decision, b.rate.data() + s.row, b.served.data() + s.row, s.most.data(), s.loan);
+  for (int n = 0; n < b.nodes; ++n)
+    b.served[s.row + static_cast<std::size_t>(n)] += s.loan.lent[static_cast<std::size_t>(n)];
 }
 
 /// What was kept back goes to where work waits.
@@ -214,14 +251,20 @@ void charge(const Params& p, Batch& b, Slot& s) {
   b.use_cost[at] = p.cost.use * used + p.cost.concentration * nodes * concentrated;
   b.cost[at] = b.error_cost[at] + b.switching_cost[at] + b.fairness_cost[at] + b.use_cost[at];
   b.score[at] = total_importance > 0 ? weighted_score / total_importance : 1;
+  b.waste[at] = s.allocation.waste;
 }
 
 /// One slot of the environment that `s` has entered.
 void step_env(const Params& p, const Exogenous& x, Batch& b, const double* decision, Slot& s) {
-  allocate(p, decision, s.allocation);
+  allocate(p, decision, {b.slot, s.importance}, s.allocation);
   place(p, b, s);
-  serve(p, b, s);
-  if (p.pool.shared_reserve() != nullptr) send_reserve(p, b, decision[b.nodes], s);
+  if (p.pool.lottery() != nullptr) {
+    serve_by_lottery(p, x, b, s);
+  } else {
+    serve(p, b, decision, s);
+  }
+  leave(p, b, s);
+  if (p.pool.shared_reserve() != nullptr) send_reserve(p, b, kept_share(p, decision), s);
   work(p, x, b, s);
   remember(b, s);
   charge(p, b, s);
@@ -229,8 +272,13 @@ void step_env(const Params& p, const Exogenous& x, Batch& b, const double* decis
 
 }  // namespace
 
-int decision_size(const Params& p) {
-  return p.pool.nodes + (p.pool.shared_reserve() != nullptr ? 1 : 0);
+std::vector<double> step_bundles(const Params& p, const Exogenous& x, Batch& b,
+                                 View<const double> bundles) {
+  const int size = decision_size(p);
+  std::vector<double> decisions(static_cast<std::size_t>(bundles.rows * size));
+  expand(p, bundles, {decisions.data(), bundles.rows, size});
+  step(p, x, b, {decisions.data(), bundles.rows, size});
+  return decisions;
 }
 
 Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episode) {
@@ -246,8 +294,8 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
   for (auto* zero : {&b.backlog, &b.error, &b.grant, &b.served, &b.dispatched, &b.lost,
                      &b.importance, &b.down_slots})
     zero->assign(size, 0);
-  for (auto* zero :
-       {&b.error_cost, &b.switching_cost, &b.fairness_cost, &b.use_cost, &b.cost, &b.score})
+  for (auto* zero : {&b.error_cost, &b.switching_cost, &b.fairness_cost, &b.use_cost, &b.cost,
+                     &b.score, &b.waste})
     zero->assign(envs, 0);
   b.availability.assign(size, 1);
   if (p.pool.has_progress()) b.progress.assign(size, p.progress.start);
@@ -267,6 +315,11 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
   std::vector<double> fair(static_cast<std::size_t>(b.nodes));
   waterfill(even.data(), p.pool.capacity.value.data(), p.pool.needs.data(), p.pool.budgets.data(),
             1.0, fair.data(), b.nodes, p.pool.resource_count());
+  if (p.pool.lottery() != nullptr) {
+    Allocation a(b.nodes);
+    allocate(p, even.data(), {0, p.workload.importance.value.data()}, a);
+    fair = a.grant;
+  }
   for (std::int64_t e = 0; e < b.envs; ++e) {
     b.rate.insert(b.rate.end(), fair.begin(), fair.end());
     for (auto* average : {&b.arrivals_fast, &b.arrivals_slow, &b.arrivals_last})

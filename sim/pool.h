@@ -86,6 +86,36 @@ void fields(V& v, Resource& r) {
     "amount shared by all nodes; 0 stands for the number of nodes");
 }
 
+/// What a decision holds: one weight for every node, of all resources at once (Leontief needs lose
+/// nothing by that), or one for every resource and node; or the sources' literal rule, by which a
+/// weight w of sum 1 commands w times the capacity and about 1/N of the pool is used.
+enum class Action { bundle, per_resource, raw };
+
+/// What becomes of the share that a node at its capacity cannot take. With `gps` the commands are
+/// those of `waterfill`, and what a node cannot use in a slot is lent to others within that slot.
+enum class Conflict { waterfill, none, priority, round_robin, maxmin, gps };
+
+/// Placed rates work on all nodes at once.
+struct FluidService {
+  static constexpr const char* name = "fluid";
+};
+template <class V>
+void fields(V&, FluidService&) {}
+/// One server: each slot it draws a node by the shares of the decision and works on one job of it
+/// (lottery scheduling, Waldspurger and Weihl 1994). Placement has no lag and no caps here.
+struct LotteryService {
+  static constexpr const char* name = "lottery";
+  NodeValues completion{1.0};
+  double job = 1;
+};
+template <class V>
+void fields(V& v, LotteryService& k) {
+  v("completion", k.completion, above(0, 1), "1",
+    "probability that the job of the node that was drawn is done in the slot");
+  v("job", k.job, above(0, 1e9), "wu", "work of one job");
+}
+using Service = std::variant<FluidService, LotteryService>;
+
 struct Pool {
   int nodes = 0;
   std::vector<Group> groups;  ///< empty, or counts that sum to `nodes`
@@ -94,6 +124,10 @@ struct Pool {
   double budget = 0;          ///< resource shared by all nodes R [ru/slot]; 0 stands for N
   double lag = 0.25;          ///< placement gain eta: m <- (1-eta) m + eta command
   Geometry geometry = Geometry::none;
+  Action action = Action::bundle;
+  Conflict conflict = Conflict::waterfill;
+  double quantum = 0.1;  ///< of round_robin [ru]
+  Service service;
   Reserve reserve;
   std::vector<Resource> resources;  ///< several resources instead of `need` and `budget`
 
@@ -115,6 +149,7 @@ struct Pool {
     return false;
   }
   const SharedReserve* shared_reserve() const { return std::get_if<SharedReserve>(&reserve); }
+  const LotteryService* lottery() const { return std::get_if<LotteryService>(&service); }
 };
 template <class V>
 void fields(V& v, Pool& p) {
@@ -130,6 +165,16 @@ void fields(V& v, Pool& p) {
     "how nodes lie to each other: `ring` and `chain` give position features");
   v("resources", p.resources,
     "several resources, each with its own `need` and `budget`, in place of those above");
+  v("action", p.action,
+    "a decision is a weight per node (`bundle`), per resource and node (`per_resource`), or the "
+    "literal share of the capacity (`raw`), which leaves most of the pool idle");
+  v("conflict", p.conflict,
+    "who gets what a node at its capacity cannot take: all others by weight (`waterfill`), nobody "
+    "(`none`), the important first (`priority`), all in turn (`round_robin`), all alike "
+    "(`maxmin`); "
+    "`gps` also lends, within the slot, what a node cannot use");
+  v("quantum", p.quantum, above(0, 1e9), "ru", "most that `round_robin` gives a node in its turn");
+  v("service", p.service, "placed rates serve all nodes, or one server draws a node in each slot");
   v("reserve", p.reserve, "whether a share of the budget can be kept back for bursts");
 }
 
@@ -142,6 +187,15 @@ struct cra::Choices<cra::sim::Geometry> {
 template <>
 struct cra::Choices<cra::sim::Dynamics> {
   static constexpr std::array<const char*, 2> names{"queue", "progress"};
+};
+template <>
+struct cra::Choices<cra::sim::Action> {
+  static constexpr std::array<const char*, 3> names{"bundle", "per_resource", "raw"};
+};
+template <>
+struct cra::Choices<cra::sim::Conflict> {
+  static constexpr std::array<const char*, 6> names{"waterfill",   "none",   "priority",
+                                                    "round_robin", "maxmin", "gps"};
 };
 template <>
 struct cra::Choices<cra::sim::Dispatch> {

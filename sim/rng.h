@@ -35,6 +35,7 @@ enum class Stream : std::uint8_t {
   contagion = 16,   ///< bursts that raise the chance of bursts
   frames = 17,      ///< where in its period a node is
   two_state = 18,   ///< state of a switch
+  lottery = 24,     ///< whom the server draws, and whether it finishes
 };
 
 /// Which family of episodes an episode number belongs to; families never share random numbers.

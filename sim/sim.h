@@ -59,6 +59,9 @@ struct Exogenous {
   /// [I] mean error of the uniform policy, at least 0.001; empty unless the score is `reference`
   std::vector<double> reference_error;
 
+  std::vector<double> ticket;      ///< [I, T] draw of the lottery, in (0, 1); empty without one
+  std::vector<double> completion;  ///< [I, T] draw against completion, in (0, 1); likewise
+
   std::size_t at(std::int64_t i, int t) const {
     return static_cast<std::size_t>((i * slots + t) * nodes);
   }
@@ -105,8 +108,8 @@ struct Batch {
   /// [E, N] arrivals of earlier slots that are not due in the coming one; empty without deadlines
   std::vector<double> young;
   // ---- results of the last step; a policy has no business here before observing
-  std::vector<double> grant;           ///< [E, N] s, commanded rate after water-filling [wu/slot]
-  std::vector<double> served;          ///< [E, N] work done by the placed rate [wu]
+  std::vector<double> grant;           ///< [E, N] s, commanded rate [wu/slot]
+  std::vector<double> served;          ///< [E, N] work done by the placed rate, lent ones too [wu]
   std::vector<double> dispatched;      ///< [E, N] work done by the reserve [wu]
   std::vector<double> lost;            ///< [E, N] work abandoned [wu]
   std::vector<double> error_cost;      ///< [E] importance-weighted error, mean over nodes
@@ -115,6 +118,7 @@ struct Batch {
   std::vector<double> use_cost;        ///< [E] weighted use and concentration of the budget
   std::vector<double> cost;            ///< [E] sum of the cost terms
   std::vector<double> score;           ///< [E] importance-weighted performance score of the pool
+  std::vector<double> waste;  ///< [E] granted and of no use: share of the budgets, mean over k
 
   std::size_t at(std::int64_t e) const { return static_cast<std::size_t>(e * nodes); }
 };
@@ -128,12 +132,30 @@ inline constexpr double kAheadDecay = 0.85;
 /// \param episode  [E] rows of `x`, one per environment; rows may repeat (replicas)
 Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episode);
 
-/// Numbers in one environment's decision, A: a weight for every node, then, when the pool has a
-/// reserve, the share of the budget to keep back.
+/// Numbers in one environment's decision, A: a weight for every node (for every resource and node
+/// when the pool takes them per resource, [K, N]), then, when the pool has a reserve, the share of
+/// the budget to keep back.
 int decision_size(const Params& p);
 
-/// Simulates one slot for every environment: water-filling of the weights inside budget and caps,
-/// lag, service, the reserve, abandonment, errors, cost; then what a policy may see next.
+/// Numbers in one environment's bundle: a weight for every node, then the share of a reserve. A
+/// decision but in pools that take weights per resource.
+int bundle_size(const Params& p);
+/// Decisions that do what bundles ask for: per resource, p_kn in proportion to need_nk s_n, with s
+/// the rates that the bundle would be granted, so that nobody is granted less. \param bundles  [E,
+/// bundle_size()] \param decisions  [E, A] written
+void expand(const Params& p, View<const double> bundles, View<double> decisions);
+/// step() with the decisions that bundles stand for. \returns these, [E, A]
+std::vector<double> step_bundles(const Params& p, const Exogenous& x, Batch& b,
+                                 View<const double> bundles);
+/// Reverse of expand(). \param d_bundles  [E, bundle_size()] written
+void expand_backward(const Params& p, View<const double> bundles, View<const double> d_decisions,
+                     View<double> d_bundles);
+/// Weights as the pool takes them, scaled to sum 1: at least 1e-9 of the largest; all zero means no
+/// preference. \param share [n] on return
+void proportions(const double* weights, int n, double* share);
+
+/// Simulates one slot for every environment: commanded rates inside budget and caps, lag, service,
+/// the reserve, abandonment, errors, cost; then what a policy may see next.
 /// Model: sections 1.5 (water-fill), 1.6 (lag, reserve), 1.7 (queue), 1.8 (error), 1.10 (cost).
 ///
 /// \param decisions  [E, A] weights of any positive scale, finite, >= 0, only ratios matter; the
@@ -201,15 +223,18 @@ struct Adjoint {
   explicit Adjoint(const Batch& b);          ///< zeros
 };
 
-/// Reverse of step(). At ties (an empty queue, a rate just at the capacity) one side is taken.
-/// \param before       the batch as it was before the slot
-/// \param decisions    [E, A] what step() was given
-/// \param cost_weight  gradient of the loss by each environment's cost of this slot
-/// \param a            on entry by the state after the slot, on return by the state before
-/// \param d_decisions  [E, A] on return the gradient by the decisions
+/// Reverse of step(); service by lottery has none. At ties (an empty queue, a rate just at the
+/// capacity) one side is taken. \param before       the batch as it was before the slot \param
+/// decisions    [E, A] what step() was given \param cost_weight  gradient of the loss by each
+/// environment's cost of this slot \param a            on entry by the state after the slot, on
+/// return by the state before \param d_decisions  [E, A] on return the gradient by the decisions
 void step_backward(const Params& p, const Exogenous& x, const Batch& before,
                    View<const double> decisions, double cost_weight, Adjoint& a,
                    View<double> d_decisions);
+/// Reverse of step_bundles(), likewise.
+void step_bundles_backward(const Params& p, const Exogenous& x, const Batch& before,
+                           View<const double> bundles, double cost_weight, Adjoint& a,
+                           View<double> d_bundles);
 
 /// Reverse of observe(). \param d_features [E * N, F]; \param a the gradient is added to it
 void observe_backward(const Params& p, const Batch& b, View<const double> d_features, Adjoint& a);

@@ -31,6 +31,20 @@ inline sim::Params busy_ring(int nodes, int slots) {
   return p;
 }
 
+/// The same with three resources in place of one.
+inline sim::Params busy_ring_of_three(int nodes, int slots) {
+  sim::Params p = busy_ring(nodes, slots);
+  for (const char* name : {"compute", "storage", "bandwidth"}) {
+    sim::Resource r;
+    r.name = name;
+    r.need.given = sim::NodeValues::Uniform{0.3, 1.2};
+    r.budget = 0.7 * nodes;
+    p.pool.resources.push_back(r);
+  }
+  must_resolve(p);
+  return p;
+}
+
 /// Nodes without noise or bursts: constant arrivals.
 inline sim::Params quiet_pool(int nodes, int slots, double rate) {
   sim::Params p;

@@ -12,6 +12,7 @@
 using namespace cra;
 using namespace cra::sim;
 using cra::testing::busy_ring;
+using cra::testing::busy_ring_of_three;
 using cra::testing::must_resolve;
 
 namespace {
@@ -75,8 +76,8 @@ std::vector<double> random_decisions(const Params& p, int trial) {
   const int size = decision_size(p);
   for (int k = 0; k < kSlots * kEnvs * size; ++k) {
     Draws draws(5, EpisodeSet::training, trial, Stream::exploration, k, 0);
-    d.push_back(k % size == p.pool.nodes ? 0.1 + 0.5 * draws.uniform()
-                                         : std::exp(0.7 * draws.normal()));
+    const bool reserve = p.pool.shared_reserve() != nullptr && k % size == size - 1;
+    d.push_back(reserve ? 0.1 + 0.5 * draws.uniform() : std::exp(0.7 * draws.normal()));
   }
   return d;
 }
@@ -223,6 +224,10 @@ TEST_CASE("step_backward: the reserve, by both dispatch rules") {
     p.pool.need = 0.8;
     p.pool.reserve = SharedReserve{0.7, dispatch};
     check_costs(with_all_costs(p));
+    Params tight = p;  // the reserve reaches what nodes can do at all
+    tight.pool.capacity.given = NodeValues::Uniform{0.9, 1.6};
+    tight.pool.budget = 3.5;
+    check_costs(with_all_costs(tight));
     std::get<ConstantPart>(p.workload.parts[0]).rate = 1.5;  // overloaded: the pool is always short
     check_costs(with_all_costs(p));
   }
@@ -235,6 +240,49 @@ TEST_CASE("step_backward: progress with three resources, every error, and a mixe
   Params mixed = busy_ring(6, kSlots);
   mixed.pool.groups = {{"serving", 3, Dynamics::queue}, {"training", 3, Dynamics::progress}};
   check_costs(with_all_costs(mixed));
+}
+
+TEST_CASE("step_backward: every conflict rule, with one resource, with three, with a reserve") {
+  for (const Conflict conflict : {Conflict::none, Conflict::priority, Conflict::round_robin,
+                                  Conflict::maxmin, Conflict::gps}) {
+    CAPTURE(static_cast<int>(conflict));
+    Params one = busy_ring(5, kSlots);
+    one.pool.conflict = conflict;
+    one.pool.capacity.given = NodeValues::Uniform{0.9, 1.6};
+    one.pool.budget = 3.5;
+    check_costs(with_all_costs(one));
+    Params three = busy_ring_of_three(5, kSlots);
+    three.pool.conflict = conflict;
+    three.pool.capacity.given = NodeValues::Uniform{0.9, 2};
+    check_costs(with_all_costs(three));
+    Params reserve = one;
+    reserve.pool.need = 0.8;
+    reserve.pool.reserve = SharedReserve{};
+    check_costs(with_all_costs(reserve));
+  }
+  Params mixed = busy_ring(6, kSlots);
+  mixed.pool.groups = {{"serving", 3, Dynamics::queue}, {"training", 3, Dynamics::progress}};
+  mixed.pool.conflict = Conflict::gps;
+  mixed.workload.failures = WearFailures{0.3, 1, 0.5, {2, 3}, 0.3, 0.6};
+  check_costs(with_all_costs(mixed));
+}
+
+TEST_CASE("step_backward: weights per resource, and the literal share of the capacity") {
+  for (const Action action : {Action::per_resource, Action::raw}) {
+    Params one = busy_ring(4, kSlots);
+    one.pool.action = action;
+    check_costs(with_all_costs(one));
+    one.pool.capacity = 4;  // raw: now a large weight asks for more than the budget
+    one.pool.budget = 1.5;
+    check_costs(with_all_costs(one));
+    Params three = busy_ring_of_three(5, kSlots);
+    three.pool.action = action;
+    check_costs(with_all_costs(three));
+    Params reserve = one;
+    reserve.pool.need = 0.8;
+    reserve.pool.reserve = SharedReserve{};
+    check_costs(with_all_costs(reserve));
+  }
 }
 
 TEST_CASE("observe_backward and settle: gradients through what a policy sees") {

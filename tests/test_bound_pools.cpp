@@ -112,6 +112,46 @@ TEST_CASE("clairvoyant_bound: no heuristic goes below it in any episode, and it 
   }
 }
 
+TEST_CASE("clairvoyant_bound: nobody goes below it under any action and conflict rule") {
+  std::vector<sim::Params> ruled;
+  for (const sim::Conflict conflict : {sim::Conflict::none, sim::Conflict::priority,
+                                       sim::Conflict::round_robin, sim::Conflict::maxmin}) {
+    ruled.push_back(busy_ring(4, 25));
+    ruled.back().pool.capacity = 1.3;
+    ruled.back().pool.conflict = conflict;
+    ruled.back().cost.use = 0.05;
+    ruled.back().cost.concentration = 0.02;
+  }
+  for (const sim::Action action : {sim::Action::per_resource, sim::Action::raw}) {
+    ruled.push_back(mixed_pool(sim::PowerLawError{}));
+    ruled.back().pool.action = action;
+  }
+  ruled.push_back(busy_ring(4, 25));  // all that gps lends could have been commanded
+  ruled.back().pool.conflict = sim::Conflict::gps;
+  ruled.back().pool.lag = 1;
+  ruled.back().cost.switching = 0;
+  ruled.back().cost.use = 0.05;
+  ruled.push_back(reserve_ring());
+  ruled.back().pool.conflict = sim::Conflict::gps;
+  ruled.back().pool.lag = 1;
+  ruled.back().cost.switching = 0;
+  int number = 0;
+  for (sim::Params& p : ruled) {
+    must_resolve(p);
+    CAPTURE(number++);
+    const sim::Exogenous x = sim::draw(p, 3, EpisodeSet::evaluation, 0, 6);
+    const Bound bound = clairvoyant_bound(p, x);
+    REQUIRE(bound.reason.empty());
+    for (const char* name : {"uniform", "demand_backlog", "maxweight_soft", "dynamic_attention"}) {
+      CAPTURE(name);
+      Rule rule{name, {}};
+      for (const Knob& knob : baseline_knobs(name, p)) rule.knobs.push_back(knob.grid.front());
+      const Outcome outcome = evaluate(*make_baseline(rule, p), p, x);
+      for (std::size_t i = 0; i < 6; ++i) CHECK(bound.lower[i] <= outcome.cost[i]);
+    }
+  }
+}
+
 TEST_CASE("clairvoyant_problem: what a policy did costs the same in the problem's plant") {
   int number = 0;
   for (const sim::Params& p : pools()) {
@@ -171,6 +211,15 @@ TEST_CASE("clairvoyant_bound: says why there is none") {
     return bound.reason;
   };
   CHECK(reason([](sim::Params& p) { p.cost.worst = 0.1; }).find("cost.worst") == 0);
+  CHECK(reason([](sim::Params& p) { p.pool.conflict = sim::Conflict::gps; }).find("lag below 1") !=
+        std::string::npos);
+  CHECK(reason([](sim::Params& p) {  // busy_ring charges for movement
+          p.pool.conflict = sim::Conflict::gps;
+          p.pool.lag = 1;
+        })
+            .find("without paying") != std::string::npos);
+  CHECK(reason([](sim::Params& p) { p.pool.service = sim::LotteryService{}; }).find("lottery") !=
+        std::string::npos);
   CHECK(no_bound_because(busy_ring(3, 4), 3001).find("3001 slots") != std::string::npos);
   CHECK(no_bound_because(busy_ring(3, 4), 3000).empty());
 }

@@ -50,6 +50,10 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
     must_resolve(p);
     return p;
   };
+  sim::Params per_resource = cra::testing::busy_ring_of_three(5, 20);
+  per_resource.pool.action = sim::Action::per_resource;
+  sim::Params lending = ring;
+  lending.pool.conflict = sim::Conflict::gps;
   struct Case {
     sim::Params p;
     Rule base;
@@ -67,7 +71,9 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
       {seen(ring, 2, {}), {"margin", {0.1, 1.5}}},
       {seen(ring, 0, {"backlog"}), {"demand_backlog", {0.5, 2, 0.25, 1}}},
       {seen(ring, 0, {"importance", "error"}), {"margin", {0.1, 1.5}}},
-      {seen(reserve, 3, {"rate", "arrivals"}), {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}}};
+      {seen(reserve, 3, {"rate", "arrivals"}), {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}},
+      {per_resource, {"demand_backlog", {0.5, 2, 0.25, 1}}},
+      {lending, {"demand_backlog", {0.5, 2, 0.25, 1}}}};
   for (const Case& c : cases) {
     const sim::Exogenous x = sim::draw(c.p, 3, EpisodeSet::training, 0, 3);
     Network n = random_network(c.p, c.base, 4);

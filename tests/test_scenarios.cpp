@@ -27,10 +27,10 @@ using Faults = std::vector<std::string>;
 
 const std::string kTopKeys =
     "\n  known keys: version, name, description, seed, pool, workload, observation, errors, "
-    "progress, "
-    "cost, attention, agent, training, evaluation, output";
+    "progress, cost, attention, agent, training, evaluation, output";
 const std::string kPoolKeys =
-    "\n  known keys: nodes, groups, capacity, need, budget, lag, geometry, resources, reserve";
+    "\n  known keys: nodes, groups, capacity, need, budget, lag, geometry, resources, action, "
+    "conflict, quantum, service, reserve";
 const std::string kPartKinds =
     "constant, poisson, bernoulli, cascade, bursts, diurnal, regime, drift, heavy_tail, trace, "
     "contagion, frames, switch";

@@ -66,7 +66,7 @@ TEST_CASE("outages: independent from slot to slot, with the probability of the n
   CHECK(std::count(names.begin(), names.end(), "availability") == 1);
   CHECK(std::count(names.begin(), names.end(), "health") == 0);
   const Batch b = reset(p, x, {0});
-  std::vector<float> f(static_cast<std::size_t>(2 * feature_count(p)));
+  std::vector<float> f(2 * static_cast<std::size_t>(feature_count(p)));
   observe(p, b, {f.data(), 2, feature_count(p)});
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("arrivals_shown: the slot to come is seen, and only that one") {
   Batch b = reset(p, x, {0});
   const std::vector<double> even{1, 1};
   for (int t = 0; t < 4; ++t) {
-    std::vector<float> f(static_cast<std::size_t>(2 * feature_count(p)));
+    std::vector<float> f(2 * static_cast<std::size_t>(feature_count(p)));
     const View<float> features{f.data(), 2, feature_count(p)};
     observe(p, b, features);
     for (int n = 0; n < 2; ++n) {
