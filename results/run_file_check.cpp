@@ -87,16 +87,23 @@ class Checker {
   }
 
   void proportions_sum_to_one(const GroupData& trajectory) const {
-    const auto& p = values<double>(trajectory, "proportion");
+    shares_sum_to_one(trajectory, "proportion");
+    const auto per_resource = [](const Variable& v) { return v.name == "resource_proportion"; };
+    if (std::any_of(trajectory.variables.begin(), trajectory.variables.end(), per_resource))
+      shares_sum_to_one(trajectory, "resource_proportion");
+  }
+
+  void shares_sum_to_one(const GroupData& trajectory, const char* name) const {
+    const auto& p = values<double>(trajectory, name);
     const std::size_t nodes = values<std::string>(trajectory, "node").size();
     for (std::size_t i = 0; i < p.size(); i += nodes) {
       double sum = 0;
       for (std::size_t n = i; n < i + nodes; ++n) {
-        if (p[n] < 0) refuse(trajectory, "proportion", n, number(p[n]) + ", below 0");
+        if (p[n] < 0) refuse(trajectory, name, n, number(p[n]) + ", below 0");
         sum += p[n];
       }
       if (!close(sum, 1))
-        refuse(trajectory, "proportion", i, "the first of a slot whose sum is " + number(sum));
+        refuse(trajectory, name, i, "the first of a slot whose sum is " + number(sum));
     }
   }
 

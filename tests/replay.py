@@ -26,6 +26,85 @@ def waterfill(w, cap, needs, budgets):
     return np.where(free, np.minimum(cap, theta * w), cap)
 
 
+def largest(low, high, fits):
+    """Largest number in [low, high] that fits, by bisection."""
+    if fits(high):
+        return high
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def clip_and_give(rule, w, cap, needs, budgets, importance, quantum, t):
+    """Uncapped shares cut at the capacity; the excess by the rule. Also what nobody gets."""
+    w = np.maximum(w / w.max(), 1e-9)
+    theta = min(b / pull for b, pull in zip(budgets, needs.T @ w) if pull > 0)
+    s = np.minimum(cap, theta * w)
+    left = budgets - needs.T @ s
+    if rule == b"none":
+        return s, needs.T @ (theta * w - s)
+    can = lambda n: max(0.0, min([cap[n] - s[n]] + [left[k] / d for k, d in enumerate(needs[n]) if d > 0]))
+    if rule == b"maxmin":
+        if (left > 1e-12 * budgets).all():
+            room = cap - s
+            s = s + np.minimum(room, largest(0, room.max(), lambda x: (
+                needs.T @ np.minimum(room, x) <= left).all()))
+        return s, 0 * left
+    order = np.argsort(-importance, kind="stable") if rule == b"priority" else (t + np.arange(len(w))) % len(w)
+    most = np.full(len(w), np.inf) if rule == b"priority" else quantum / needs.max(1)
+    while max(can(n) for n in range(len(w))) > 1e-13:
+        for n in order:
+            give = min(most[n], can(n))
+            s[n] += give
+            left = left - give * needs[n]
+    return s, 0 * left
+
+
+def granted(c, w, told, importance, t, r):
+    """Commanded rates, and the share of the budgets that is granted and of no use. told: shares of
+    each resource as stored, which must be those that follow from the bundle w."""
+    cap, needs, budgets = c["capacity"], c["needs"], (1 - r) * c["budgets"]
+    idle = np.zeros(len(budgets))
+    if c["service"] == b"lottery":
+        return w * c["completion"] * c["job"], 0.0
+    if c["action"] == b"per_resource":
+        # What the bundle would be granted, in shares of each resource.
+        rates = needs * waterfill(w, cap, needs, budgets)[:, None]
+        rates = np.maximum(rates, 1e-9 * rates.max(0))
+        P = (rates / rates.sum(0)).T
+        if told is not None and np.abs(P - told).max() > 1e-9:
+            return np.full(len(w), np.nan), np.nan
+        P = P if told is None else told
+        with np.errstate(divide="ignore"):
+            s = np.minimum(cap, np.where(needs > 0, P.T * budgets / needs, np.inf).min(1))
+        idle = np.minimum(P.T * budgets, cap[:, None] * needs).sum(0) - needs.T @ s
+    elif c["action"] == b"raw":
+        s = w * cap
+        s = s * min(1, (budgets / (needs.T @ s)).min())
+    elif c["conflict"] in (b"waterfill", b"gps"):
+        s = waterfill(w, cap, needs, budgets)
+    else:
+        s, idle = clip_and_give(c["conflict"], w, cap, needs, budgets, importance, c["quantum"], t)
+    return s, (idle / c["budgets"]).mean()
+
+
+def lent(w, rate, served, most, needs):
+    """Work done with placed rates that have no work of their own."""
+    unused, room = needs.T @ (rate - served), most - served
+    w = np.maximum(w / w.max(), 1e-9)
+    return np.minimum(room, w * largest(0, (room / w).max(), lambda x: (
+        needs.T @ np.minimum(room, x * w) <= unused).all()))
+
+
+def lottery(c, d, i, t, w, load):
+    drawn = min(int((np.cumsum(w) <= d["ticket"][i, t]).sum()), len(w) - 1)
+    served = np.zeros(len(w))
+    if d["availability"][i, t, drawn] > 0 and d["completion"][i, t] < c["completion"][drawn]:
+        served[drawn] = min(c["job"], load[drawn])
+    return served
+
+
 def dispatch_optimal(load, most, weight, scale, can):
     """Least summed weighted error: y = load - u such that weight error'(y) is the same price
     wherever 0 < u < most; the price by bisection."""
@@ -104,11 +183,18 @@ def replay(c, d, p, i, equal=False):
     for t in range(d["arrivals"].shape[1]):
         W, before, r = d["importance"][i, t], rate, 0 if equal else d["reserve"][p, i, t]
         arrivals = d["arrivals"][i, t]
-        grant = waterfill(np.ones(n) if equal else d["proportion"][p, i, t], cap, needs, (1 - r) * budgets)
-        rate = (1 - c["lag"]) * before + c["lag"] * grant
+        w = np.full(n, 1 / n) if equal else d["proportion"][p, i, t]
+        told = None if equal or "resource_proportion" not in d else d["resource_proportion"][p, i, t]
+        grant, waste = granted(c, w, told, W, t, r)
+        lag = 1.0 if c["service"] == b"lottery" else c["lag"]
+        rate = (1 - lag) * before + lag * grant
         up = d["availability"][i, t] * cap
         load = np.where(waits, backlog + arrivals, np.where(queue & (arrivals == 0), 0, np.inf))
         served = np.minimum(np.minimum(rate, up), load)
+        if c["service"] == b"lottery":
+            served = lottery(c, d, i, t, w, load)
+        elif c["conflict"] == b"gps":
+            served = served + lent(w, rate, served, np.minimum(up, load), needs)
         dispatched, waiting = np.zeros(n), np.where(waits, load - served, 0)
         if dispatch != b"none":
             can = c["reserve_efficiency"] * min(r * budgets[0], max(0, budgets[0] - needs[:, 0] @ rate))
@@ -134,6 +220,7 @@ def replay(c, d, p, i, equal=False):
             "fairness_cost": c["worst"] * h * np.log(np.exp(error / h).mean()),
             "use_cost": (c["use"] * share.sum(0) + c["concentration"] * n * (share**2).sum(0)).mean(),
             "score": (W * scores(c, error, reference)).sum() / W.sum() if W.sum() > 0 else 1.0,
+            "waste": waste,
         }
         now["cost"] = sum(now[f"{term}_cost"] for term in ("error", "switching", "fairness", "use"))
         yield t, now

@@ -59,18 +59,18 @@ class Recorder {
     for (std::size_t e = 0; e < envs; ++e)
       weights.insert(weights.end(), proportion.begin(), proportion.end());
     std::vector<std::vector<double>> mean(8, std::vector<double>(envs));
-    std::vector<std::vector<double>> by_node(9, std::vector<double>(kept * slots * nodes));
-    std::vector<std::vector<double>> by_slot(7, std::vector<double>(kept * slots));
+    std::vector<std::vector<double>> by_node(10, std::vector<double>(kept * slots * nodes));
+    std::vector<std::vector<double>> by_slot(8, std::vector<double>(kept * slots));
     // This pool keeps nothing back and has no progress nodes.
     const std::vector<double> no_reserve(envs, 0), no_progress(envs * nodes, kNone);
     for (std::size_t t = 0; t < slots; ++t) {
       sim::step(p_, x_, b, {weights.data(), x_.episodes, x_.nodes});
       const std::vector<const std::vector<double>*> node_source{
           &weights, &b.grant,   &b.rate,      &b.served, &b.dispatched,
-          &b.lost,  &b.backlog, &no_progress, &b.error};
+          &b.lost,  &b.backlog, &no_progress, &b.error,  &weights};
       const std::vector<const std::vector<double>*> slot_source{
           &no_reserve, &b.error_cost, &b.switching_cost, &b.fairness_cost,
-          &b.use_cost, &b.cost,       &b.score};
+          &b.use_cost, &b.cost,       &b.score,          &b.waste};
       for (std::size_t e = 0; e < envs; ++e) {
         double served = 0, lost = 0;
         for (std::size_t n = 0; n < nodes; ++n) {
@@ -101,12 +101,12 @@ class Recorder {
            mean);
     append(trajectory_,
            {"proportion", "grant", "rate", "served", "dispatched", "lost", "backlog", "progress",
-            "error"},
+            "error", "resource_proportion"},  // of one resource: the same
            by_node);
-    append(
-        trajectory_,
-        {"reserve", "error_cost", "switching_cost", "fairness_cost", "use_cost", "cost", "score"},
-        by_slot);
+    append(trajectory_,
+           {"reserve", "error_cost", "switching_cost", "fairness_cost", "use_cost", "cost", "score",
+            "waste"},
+           by_slot);
   }
 
   std::vector<results::Variable> eval_, trajectory_;
@@ -181,6 +181,12 @@ inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& f
        {"knot_progress", none},
        {"knot_error", none},
        {"curve_change", none},
+       {"action", text("bundle")},
+       {"conflict", text("waterfill")},
+       {"quantum", one(p.pool.quantum)},
+       {"service", text("fluid")},
+       {"completion", none},
+       {"job", one(kNone)},
        {"budgets", p.pool.budgets},
        {"lag", one(p.pool.lag)},
        {"abandonment", one(p.workload.abandonment)},
@@ -321,7 +327,8 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
                                 {{"policy", policies},
                                  {"episode", numbers(size.recorded)},
                                  {"slot", numbers(size.slots)},
-                                 {"node", names("n", size.nodes)}},
+                                 {"node", names("n", size.nodes)},
+                                 {"resource", std::vector<std::string>{"resource"}}},
                                 recorder.trajectory_};
   trajectory.variables.push_back({"arrivals", head(x.arrivals)});
   trajectory.variables.push_back({"availability", head(x.availability)});
@@ -331,6 +338,9 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   trajectory.variables.push_back(
       {"reference_error", std::vector<double>(static_cast<std::size_t>(size.recorded), 0.5)});
   trajectory.variables.push_back({"health", std::vector<double>(exogenous, kNone)});
+  const std::vector<double> no_draws(static_cast<std::size_t>(size.recorded * size.slots), kNone);
+  trajectory.variables.push_back({"ticket", no_draws});
+  trajectory.variables.push_back({"completion", no_draws});
   run.groups.push_back(std::move(trajectory));
   run.groups.push_back(sample_policy(size.knobs));
   run.groups.push_back({"tuning",

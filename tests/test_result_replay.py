@@ -173,7 +173,58 @@ progress:
 cost: {score: reference}
 """
 
+CLIPPED = """
+pool:
+  nodes: 5
+  capacity: [0.7, 1.1, 0.9, 2, 1.5]
+  budget: 4.5
+  lag: {1}
+  conflict: {0}
+  quantum: 0.07
+workload:
+  slots: 20
+  importance: [2, 1, 0.5, 1, 3]
+  parts:
+    - {{kind: constant, rate: [0.7, 0.4, 0.9, 0.5, 1]}}
+    - {{kind: bursts, begin: 0.2}}
+cost: {{use: 0.1}}
+"""
+
+ACTION = """
+pool:
+  nodes: 4
+  capacity: {{uniform: [2, 6]}}
+  action: {}
+  resources:
+    - {{name: compute, need: [1, 0.5, 0.8, 1.5], budget: 2.5}}
+    - {{name: storage, need: [0.5, 1, 0.4, 0], budget: 1.5}}
+workload:
+  slots: 20
+  parts: [{{kind: constant, rate: 0.5}}]
+observation: {{arrivals_shown: true}}
+cost: {{use: 0.1, concentration: 0.05}}
+"""
+
+LOTTERY = """
+pool:
+  nodes: 4
+  service: {kind: lottery, completion: [0.5, 0.6, 0.9, 1], job: 0.7}
+workload:
+  slots: 60
+  abandonment: 0
+  failures: {kind: outages, up: 0.8}
+  parts: [{kind: bernoulli, rate: [0.1, 0.05, 0.2, 0.3], size: 1.4}]
+agent: {learner: {kind: reinforce}}
+cost: {switching: 0.1}
+"""
+
 SCENARIOS = {
+    **{f"conflict {rule}": CLIPPED.format(rule, 0.4)
+       for rule in ("none", "priority", "round_robin", "maxmin")},
+    "conflict gps": CLIPPED.format("gps", 1),
+    "action per_resource": ACTION.format("per_resource"),
+    "action raw": ACTION.format("raw"),
+    "lottery": LOTTERY,
     "reserve, optimal": RESERVE.format("optimal"),
     "reserve, priority": RESERVE.format("priority"),
     "failures": FAILURES,
@@ -186,8 +237,25 @@ SCENARIOS = {
     "anytime": ANYTIME,
     "sharing": SHARING,
 }
+
+
+def capped(d):
+    """Somebody was at a capacity, and somebody was not."""
+    full = np.isclose(d["grant"], [0.7, 1.1, 0.9, 2, 1.5], rtol=1e-12, atol=0)
+    return 0 < full.mean() < 1
+
+
 # What must have happened in a scenario, or it shows nothing of its mechanism.
 BITES = {
+    "conflict none": lambda d, e: d["waste"].max() > 0.05,
+    "conflict priority": lambda d, e: capped(d) and d["waste"].max() == 0,
+    "conflict round_robin": lambda d, e: capped(d),
+    "conflict maxmin": lambda d, e: capped(d),
+    "conflict gps": lambda d, e: (d["served"] > d["rate"] + 0.05).any(),
+    "action per_resource": lambda d, e: d["waste"].max() > 0.05
+        and d["resource_proportion"].shape[3:] == (2, 4),
+    "action raw": lambda d, e: np.ptp(d["grant"].sum(-1)) > 0.01 and d["waste"].max() == 0,
+    "lottery": lambda d, e: set((d["served"] > 0).sum(-1).flat) == {0, 1} and d["availability"].min() == 0,
     "reserve, optimal": lambda d, e: d["dispatched"].max() > 0.1,
     "reserve, priority": lambda d, e: d["dispatched"].max() > 0.1,
     "failures": lambda d, e: {0.0, 0.4, 1.0} == set(d["availability"].flat),
@@ -211,6 +279,7 @@ BITES = {
 NO_FORM = "the error model of waiting work has no clairvoyant form"
 NO_BOUND = {
     "all costs": "cost.worst joins the errors of all nodes",
+    "lottery": "service by lottery serves whom it draws, not what was commanded",
     "miss": NO_FORM,
     "deadline": NO_FORM,
     "anytime": NO_FORM,
@@ -255,6 +324,14 @@ class Replays(unittest.TestCase):
     def test_one_number_that_is_off_is_found_in_every_mechanism(self):
         changed = f"{self.folder.name}/changed.h5"
         wrong = {
+            "conflict none": ("trajectory", "waste"),
+            "conflict priority": ("trajectory", "importance"),
+            "conflict round_robin": ("node", "quantum"),
+            "conflict maxmin": ("trajectory", "grant"),
+            "conflict gps": ("trajectory", "served"),
+            "action per_resource": ("trajectory", "resource_proportion"),
+            "action raw": ("node", "needs"),
+            "lottery": ("node", "job"),
             "reserve, optimal": ("trajectory", "dispatched"),
             "reserve, priority": ("trajectory", "reserve"),
             "failures": ("trajectory", "served"),

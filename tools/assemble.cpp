@@ -189,6 +189,7 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
   Doubles scale(static_cast<std::size_t>(p.pool.nodes), kMissing);
   if (const auto* k = std::get_if<sim::BacklogError>(&p.errors)) scale = at_queues(k->scale.value);
   const sim::SharedReserve* reserve = p.pool.shared_reserve();
+  const sim::LotteryService* lottery = p.pool.lottery();
   const bool progress = p.pool.has_progress();
   const ProgressErrors errors = progress_errors(p);
   GroupData g{"node",
@@ -204,6 +205,13 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
                {"progress_gain", errors.gain},
                {"progress_exponent", errors.exponent},
                {"progress_scale", errors.scale},
+               {"action", text(choice(p.pool.action))},
+               {"conflict", text(choice(p.pool.conflict))},
+               {"quantum", number(p.pool.quantum)},
+               {"service", text(kind_of(p.pool.service))},
+               {"completion", lottery != nullptr ? lottery->completion.value
+                                                 : Doubles(fresh.rate.size(), kMissing)},
+               {"job", number(lottery != nullptr ? lottery->job : kMissing)},
                {"budgets", p.pool.budgets},
                {"lag", number(p.pool.lag)},
                {"abandonment", number(p.workload.abandonment)},
@@ -299,6 +307,11 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
   auto first_or = [&](const Doubles& v, double otherwise) {
     return v.empty() ? Doubles(static_cast<std::size_t>(end), otherwise) : first(v);
   };
+  auto draws = [&](const Doubles& v) {
+    const auto count = static_cast<std::size_t>(episodes * x.slots);
+    return v.empty() ? Doubles(count, kMissing)
+                     : Doubles(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(count));
+  };
   GroupData g{"trajectory",
               {{"policy", policy_names(all)},
                {"episode", numbers(episodes)},
@@ -308,7 +321,9 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
                {"availability", first(x.availability)},
                {"importance", first(x.importance)},
                {"keep", first_or(x.keep, 1)},
-               {"health", first_or(x.health, kMissing)}}};
+               {"health", first_or(x.health, kMissing)},
+               {"ticket", draws(x.ticket)},
+               {"completion", draws(x.completion)}}};
   if (!x.reference_error.empty())
     g.variables.push_back({"reference_error", Doubles(x.reference_error.begin(),
                                                       x.reference_error.begin() + episodes)});
@@ -320,6 +335,10 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
     g.variables.push_back({name, std::move(rows)});
   };
   add("proportion", &T::proportion);
+  if (p.pool.action == sim::Action::per_resource) {
+    g.axes.push_back({"resource", resource_names(p.pool)});
+    add("resource_proportion", &T::resource_proportion);
+  }
   add("reserve", &T::reserve);
   add("grant", &T::grant);
   add("rate", &T::rate);
@@ -335,6 +354,7 @@ GroupData trajectory(const std::vector<Candidate>& all, const sim::Params& p,
   add("use_cost", &T::use_cost);
   add("cost", &T::cost);
   add("score", &T::score);
+  add("waste", &T::waste);
   return g;
 }
 
