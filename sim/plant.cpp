@@ -6,15 +6,14 @@
 #include "sim/errors.h"
 #include "sim/gains.h"
 #include "sim/lend.h"
+#include "sim/queue_rows.h"
 #include "sim/reserve.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
 namespace {
 
-constexpr double kFast = 0.5;    // weight of the newest slot in the fast average
-constexpr double kSlow = 0.1;    // and in the slow one
-constexpr double kHealth = 0.3;  // and in that of the health signal
+constexpr std::int64_t kTileNodes = 4096;  // nodes that one thread steps together
 
 void check_step(const Params& p, const Exogenous& x, const Batch& b, View<const double> d) {
   CRA_CHECK(b.slot < x.slots, "step: the episode of " + std::to_string(x.slots) + " slots is over");
@@ -22,6 +21,13 @@ void check_step(const Params& p, const Exogenous& x, const Batch& b, View<const 
   CRA_CHECK(d.rows == b.envs && d.cols == size,
             "step: decisions are [" + std::to_string(d.rows) + ", " + std::to_string(d.cols) +
                 "], expected [" + std::to_string(b.envs) + ", " + std::to_string(size) + "]");
+  // One pass that finds nothing wrong is all it takes in a healthy run; then look for what is.
+  const double most = std::numeric_limits<double>::max();
+  bool sound = true;
+  for (std::int64_t i = 0; i < d.size(); ++i) sound &= d.data[i] >= 0 && d.data[i] <= most;
+  for (std::int64_t e = 0; p.pool.shared_reserve() != nullptr && e < d.rows; ++e)
+    sound &= d.row(e)[size - 1] <= 1;
+  if (sound) return;
   for (std::int64_t i = 0; i < d.size(); ++i) {
     const std::int64_t e = i / size, n = i % size;
     const bool share = p.pool.shared_reserve() != nullptr && n == size - 1;
@@ -329,15 +335,30 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
   return b;
 }
 
-void step(const Params& p, const Exogenous& x, Batch& b, View<const double> decisions) {
-  check_step(p, x, b, decisions);
-  Slot slot(b.nodes);
-  for (std::int64_t e = 0; e < b.envs; ++e) {
-    slot.enter(x, b, e);
-    step_env(p, x, b, decisions.row(e), slot);
-  }
+void step_by_stages(const Params& p, const Exogenous& x, Batch& b, View<const double> decisions) {
+  // A tile is long enough to be worth a thread's while, and short enough to stay in its cache.
+  const std::int64_t tile = std::max<std::int64_t>(1, kTileNodes / b.nodes);
+  for_each_tile(tiles_of(b.envs, tile), [&](std::int64_t i) {
+    Slot slot(b.nodes);
+    for (std::int64_t e = i * tile; e < std::min(b.envs, (i + 1) * tile); ++e) {
+      slot.enter(x, b, e);
+      step_env(p, x, b, decisions.row(e), slot);
+    }
+  });
   ++b.slot;
   see(p, x, b);
+}
+
+void step(const Params& p, const Exogenous& x, Batch& b, View<const double> decisions) {
+  check_step(p, x, b, decisions);
+  if (!is_plain_queue_pool(p, x)) return step_by_stages(p, x, b, decisions);
+  const QueuePool pool = queue_pool(p);
+  const std::int64_t tile = std::max<std::int64_t>(1, kTileNodes / b.nodes);
+  for_each_tile(tiles_of(b.envs, tile), [&](std::int64_t i) {
+    step_queue_rows(queue_kernels().back(), pool, x, b, decisions, i * tile,
+                    std::min(tile, b.envs - i * tile));
+  });
+  ++b.slot;
 }
 
 }  // namespace cra::sim

@@ -19,7 +19,8 @@ enum CommandBit : unsigned {
   kCheck = 4,
   kKeys = 8,
   kDoctor = 16,
-  kAll = 31,
+  kBench = 32,
+  kAll = 63,
 };
 
 struct Command {
@@ -31,7 +32,7 @@ struct Command {
   const char* more;  ///< paragraphs of `cra COMMAND --help`
 };
 
-constexpr std::array<Command, 5> kCommands{{
+constexpr std::array<Command, 6> kCommands{{
     {"run", kRun, "SCENARIO.yaml", 1, 1,
      "train the agent the scenario names, evaluate it beside all heuristics and the bound",
      "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
@@ -55,6 +56,10 @@ constexpr std::array<Command, 5> kCommands{{
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
+    {"bench", kBench, "STAGE", 1, 1,
+     "speed of the stages here, beside what this machine's memory allows; STAGE is sim",
+     "Medians over repeated episodes on one thread and on all. Compare figures of one call only:\n"
+     "other programs on the machine slow it down. tools/bench_sim.py sets them against NumPy.\n"},
     {"doctor", kDoctor, "", 0, 0,
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
@@ -75,7 +80,7 @@ constexpr std::array<Option, 14> kOptions{{
      "override a key of the scenario; repeatable, in order (see cra keys)"},
     {"seed", 0, "N", false, kRun | kEvaluate,
      "root of all random numbers; the same as --set seed=N"},
-    {"threads", 0, "N", false, kRun | kEvaluate,
+    {"threads", 0, "N", false, kRun | kEvaluate | kBench,
      "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
      "where the network runs; auto is the CPU in this version"},
@@ -85,7 +90,7 @@ constexpr std::array<Option, 14> kOptions{{
     {"force", 0, nullptr, false, kRun | kEvaluate, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,
      "print the resolved scenario and the planned work; write nothing"},
-    {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor,
+    {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor | kBench,
      "one JSON object on stdout instead of text; errors stay text on stderr"},
     {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck, "no progress and no notes on stderr"},
     {"verbose", 'v', nullptr, false, kRun | kEvaluate, "more notes on stderr"},

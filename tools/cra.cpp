@@ -34,10 +34,11 @@ int dispatch(const tools::Arguments& a) {
     const char* name;
     int (*call)(const tools::Arguments&);
   };
-  static constexpr std::array<Entry, 6> kEntries{{{"run", tools::run},
+  static constexpr std::array<Entry, 7> kEntries{{{"run", tools::run},
                                                   {"evaluate", tools::evaluate},
                                                   {"check", tools::check},
                                                   {"keys", tools::keys},
+                                                  {"bench", tools::bench},
                                                   {"doctor", tools::doctor},
                                                   {"help", help}}};
   if (a.command.empty()) {
