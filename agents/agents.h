@@ -319,9 +319,12 @@ Trajectory record(const Oracle& oracle, const sim::Params& p, const sim::Exogeno
 /// `lower` in its episode: that is certified by multipliers, however well they were found.
 struct Bound {
   std::vector<double> lower;  ///< [I] certified lower bound [cost per slot]
-  /// [I] cost of the clairvoyant commands found, in the plant of the clairvoyant problem. That is
-  /// the simulator's, but for a reserve: there it is sent freely, which no dispatch rule may reach.
+  /// [I] cost of the clairvoyant commands found, replayed in the simulator: somebody who knew the
+  /// episode could have had it.
   std::vector<double> upper;
+  /// [I] their cost in the plant of the clairvoyant problem, which sends a reserve freely and may
+  /// leave budget unused; no policy need reach it.
+  std::vector<double> relaxed;
   std::vector<std::int64_t> steps;  ///< [I] Newton steps taken
   std::string reason;               ///< not empty: there is no bound, and this is why
 };

@@ -63,6 +63,10 @@ struct InWork {
   ErrorCurve operator()(const ExponentialCurve& c) const {
     return ExponentialCurve{c.a, c.c, c.x0 / work};
   }
+  ErrorCurve operator()(TableCurve c) const {
+    for (double& x : c.x) x /= work;
+    return c;
+  }
 };
 
 void scale_all(std::vector<double>& values, double by) {
@@ -80,7 +84,9 @@ ClairvoyantProblem in_units(ClairvoyantProblem p, const Units& u) {
     p.need[i] *= u.work / u.resource[i % p.budget.size()];
   for (std::size_t k = 0; k < p.budget.size(); ++k) p.budget[k] /= u.resource[k];
   scale_all(p.arrivals, 1 / u.work);
+  scale_all(p.room, 1 / u.work);
   scale_all(p.importance, 1 / u.importance);
+  p.worst /= u.importance;
   p.switching *= u.work / u.importance;
   p.smoothing /= u.work;
   return p;
@@ -259,17 +265,20 @@ Clairvoyant interior_point(const ClairvoyantProblem& p, const Tolerance& toleran
 
 Bound clairvoyant_bound(const sim::Params& p, const sim::Exogenous& x) {
   Bound out;
-  out.reason = no_bound_because(p, x.slots);
+  out.reason = no_bound_because(p);
   if (!out.reason.empty()) return out;
   const auto episodes = static_cast<std::size_t>(x.episodes);
   out.lower.resize(episodes);
   out.upper.resize(episodes);
+  out.relaxed.resize(episodes);
   out.steps.resize(episodes);
   for_each_tile(x.episodes, [&](std::int64_t i) {
-    const Clairvoyant found = interior_point(clairvoyant_problem(p, x, i));
+    const ClairvoyantProblem problem = clairvoyant_problem(p, x, i);
+    const Clairvoyant found = clairvoyant(problem);
     const auto at = static_cast<std::size_t>(i);
     out.lower[at] = found.lower;
-    out.upper[at] = found.upper;
+    out.relaxed[at] = found.upper;
+    out.upper[at] = simulated_cost(p, x, i, problem, found.commands);
     out.steps[at] = found.steps;
   });
   return out;

@@ -94,22 +94,68 @@ struct ExponentialCurve {
   }
 };
 
-using ErrorCurve = std::variant<BacklogCurve, LinearCurve, PowerCurve, ExponentialCurve>;
+/// A table of effort and error, straight between knots and flat beyond the last; convex and
+/// non-increasing.
+struct TableCurve {
+  static constexpr bool of_waiting_work = false;
+  std::vector<double> x;      ///< [M] rising [wu]
+  std::vector<double> error;  ///< [M]
+
+  /// Slope of the segment behind knot j.
+  double slope_of(std::size_t j) const {
+    return j + 1 < x.size() ? (error[j + 1] - error[j]) / (x[j + 1] - x[j]) : 0;
+  }
+  std::size_t segment(double level) const {
+    const auto after = std::upper_bound(x.begin() + 1, x.end(), level);
+    return static_cast<std::size_t>(after - x.begin()) - 1;
+  }
+  double value(double level) const {
+    const std::size_t j = segment(level);
+    return error[j] + slope_of(j) * (level - x[j]);
+  }
+  double slope(double level) const { return slope_of(segment(level)); }
+  double curvature(double) const { return 0; }
+  /// The least is at a knot or at an end of [0, top]; trying all of them needs no convexity.
+  double lowest(double weight, double price, double top) const {
+    double best = 0, least = weight * value(0);
+    const auto consider = [&](double level) {
+      const double cost = weight * value(level) + price * level;
+      if (cost < least) best = level, least = cost;
+    };
+    consider(top);
+    for (const double knot : x)
+      if (knot > 0 && knot < top) consider(knot);
+    return best;
+  }
+};
+
+using ErrorCurve =
+    std::variant<BacklogCurve, LinearCurve, PowerCurve, ExponentialCurve, TableCurve>;
 
 // ---- the problem -------------------------------------------------------------------------
 
+/// Service of one node that also counts as effort of another.
+struct Feed {
+  int follower = 0;   ///< a progress node
+  double weight = 0;  ///< effort per service, >= 0
+};
+
+inline constexpr int kMostFeeders = 8;  ///< of one node
+
 /// One node: what is constant over the episode, and where it starts.
 struct ClairvoyantNode {
-  double capacity = 1;     ///< C, most it can be told to do, over all resources [wu/slot]
-  double lag = 1;          ///< eta in (0, 1]: m_t = (1 - eta) m_{t-1} + eta s_t
-  double abandonment = 0;  ///< theta in [0, 1): share of waiting work lost in a slot
-  double forgetting = 0;   ///< rho in [0, 1): share of effort lost in a slot
-  double rate = 0;         ///< m_{-1} in [0, C] [wu/slot]
-  double backlog = 0;      ///< q_0, waiting before slot 0 [wu]; queue nodes
-  double effort = 0;       ///< x_{-1}, effort before slot 0 [wu]; progress nodes
-  ErrorCurve error;        ///< of waiting work: a queue node; of effort: a progress node
-  double price = 0;        ///< cost of a unit of command, >= 0 [slot/wu]
-  double crowding = 0;     ///< cost of its square, >= 0 [(slot/wu)^2]
+  double capacity = 1;        ///< C, most it can be told to do, over all resources [wu/slot]
+  double lag = 1;             ///< eta in (0, 1]: m_t = (1 - eta) m_{t-1} + eta s_t
+  double abandonment = 0;     ///< theta in [0, 1): share of waiting work lost in a slot
+  double forgetting = 0;      ///< rho in [0, 1): share of effort lost in a slot
+  double rate = 0;            ///< m_{-1} in [0, C] [wu/slot]
+  double backlog = 0;         ///< q_0, waiting before slot 0 [wu]; queue nodes
+  double effort = 0;          ///< x_{-1}, effort before slot 0 [wu]; progress nodes
+  ErrorCurve error;           ///< of waiting work: a queue node; of effort: a progress node
+  double price = 0;           ///< cost of a unit of command, >= 0 [slot/wu]
+  double crowding = 0;        ///< cost of its square, >= 0 [(slot/wu)^2]
+  bool deadline = false;      ///< a queue whose error, a LinearCurve, is of the work it misses
+  std::vector<Feed> feeds{};  ///< of a progress node
 
   bool queue() const {
     return std::visit([](const auto& curve) { return curve.of_waiting_work; }, error);
@@ -118,9 +164,14 @@ struct ClairvoyantNode {
 
 /// All of one episode. Choose commands 0 <= s <= C with sum_n d_nk s_n <= R_k in every slot (and,
 /// with a reserve, work u that it does at once) so that the mean over slots and nodes of
-/// importance * error + switching * movement + price * s + crowding * s^2 is least.
+/// importance * error + switching * movement + price * s + crowding * s^2 is least, together with
+/// worst times the soft maximum of all errors in a slot, temperature * log mean exp(error /
+/// temperature). An error is factor_t * curve(level / stretch_t), of this level:
 ///   queue:    y_t = max(q_t + A_t - min(m_t, b_t C) - u_t, 0),  q_{t+1} = (1 - theta) y_t
-///   progress: x_t = keep_t (1 - rho) x_{t-1} + min(m_t, b_t C)
+///   deadline: y'_t as y_t; the level is what is missed of it, e_t = max(y'_t - room_t, 0), and
+///             y_t = y'_t - e_t
+///   progress: x_t = keep_t (1 - rho) x_{t-1} + v_t + sum_h weight_h v_ht, over the nodes h that
+///             feed it; v = min(m_t, b_t C)
 ///   reserve:  sum d (s + u / omega) <= R,  sum d (m + u / omega) <= R,  u <= b C - min(m, b C)
 struct ClairvoyantProblem {
   int slots = 0;                      ///< T
@@ -133,6 +184,11 @@ struct ClairvoyantProblem {
   std::vector<double> availability;   ///< [T, N] b in [0, 1]
   std::vector<double> importance;     ///< [T, N] W >= 0
   std::vector<double> retention;      ///< [T, N] keep in [0, 1]; progress nodes
+  std::vector<double> factor;         ///< [T, N] >= 0 of the error; empty: 1
+  std::vector<double> stretch;        ///< [T, N] > 0 of its level; empty: 1
+  std::vector<double> room;           ///< [T, N] >= 0 work that is in time; empty: no deadlines
+  double worst = 0;                   ///< weight of the soft worst error, >= 0
+  double temperature = 0.1;           ///< its softness
   double switching = 0;               ///< weight of movement, >= 0
   double smoothing = 0.02;            ///< movement = sqrt(dm^2 + smoothing^2) - smoothing
   double reserve = 0;                 ///< omega in [0, 1]; 0 = none. Needs K = 1 and one lag
@@ -146,7 +202,12 @@ struct ClairvoyantProblem {
                 static_cast<std::size_t>(k)];
   }
   const ClairvoyantNode& at_node(int n) const { return node[static_cast<std::size_t>(n)]; }
+  double factor_of(std::size_t i) const { return factor.empty() ? 1 : factor[i]; }
+  double stretch_of(std::size_t i) const { return stretch.empty() ? 1 : stretch[i]; }
 };
+
+/// The nodes that feed node n, where `follower` is the one that feeds.
+std::vector<Feed> feeders(const ClairvoyantProblem& p, int n);
 
 /// \throws Error  naming the first array of a wrong size or number out of its range
 void check(const ClairvoyantProblem& p);
@@ -160,8 +221,15 @@ struct Commands {
 /// Clips and scales commands into the budgets and caps.
 void make_feasible(const ClairvoyantProblem& p, Commands& c);
 
-/// Cost per slot of commands in the problem's own plant. What the reserve is told to do beyond
-/// the work or the capacity that is left, it does not do.
+/// What commands lead to in the problem's own plant. What the reserve is told to do beyond the work
+/// or the capacity that is left, it does not do.
+struct Course {
+  std::vector<double> rate;   ///< [T, N] placed rate m
+  std::vector<double> level;  ///< [T, N] what the node carries on: y, or x
+  double cost = 0;            ///< per slot
+};
+Course follow(const ClairvoyantProblem& p, const Commands& c);
+/// Its cost.
 double clairvoyant_cost(const ClairvoyantProblem& p, const Commands& c);
 
 // ---- the certificate ---------------------------------------------------------------------
@@ -173,6 +241,7 @@ struct Multipliers {
   std::vector<double> budget;    ///< [T, K] nu >= 0
   std::vector<double> pool;      ///< [T] xi >= 0: reserve within what is not placed; else empty
   std::vector<double> movement;  ///< [T, N] |p| <= switching; empty without switching
+  std::vector<double> fairness;  ///< [T, N] >= 0, shares of the worst error; empty without its cost
 };
 
 /// A cost per slot that no commands go below, for any multipliers in their ranges: the Lagrangian
@@ -203,12 +272,26 @@ struct Clairvoyant {
 /// \throws Error  as check()
 Clairvoyant interior_point(const ClairvoyantProblem& p, const Tolerance& tolerance = {});
 
+/// The same window by window, each solved from where the one before left it and a good part beyond
+/// its end; for horizons that are too long to be solved whole. Joined multipliers are as good a
+/// certificate of the whole horizon as any. \param window  slots that each window keeps, > 0
+Clairvoyant by_windows(const ClairvoyantProblem& p, int window, const Tolerance& tolerance = {});
+
+/// Slots above which clairvoyant() works by windows; by what all nodes share in a slot.
+int longest_whole(const ClairvoyantProblem& p);
+/// interior_point(), by windows where the horizon is too long.
+Clairvoyant clairvoyant(const ClairvoyantProblem& p, const Tolerance& tolerance = {});
+
 // ---- the simulator's problem -------------------------------------------------------------
 
 /// Why the pool has no clairvoyant bound; empty when it has one.
-std::string no_bound_because(const sim::Params& p, int slots);
+std::string no_bound_because(const sim::Params& p);
 /// The problem of episode i of x. \param p resolved, and no_bound_because(p) is empty
 ClairvoyantProblem clairvoyant_problem(const sim::Params& p, const sim::Exogenous& x,
                                        std::int64_t i);
+/// Cost per slot of commands in the simulator, episode i of x. Where there is a reserve, its
+/// dispatch is the simulator's and the commands are polished by gradient steps there.
+double simulated_cost(const sim::Params& p, const sim::Exogenous& x, std::int64_t i,
+                      const ClairvoyantProblem& problem, const Commands& c);
 
 }  // namespace cra::agents

@@ -27,7 +27,30 @@ bool in_range(const ClairvoyantProblem& p, const Multipliers& prices) {
   return in_range(prices.work, all, 0, inf) && in_range(prices.serve, all, 0, inf) &&
          in_range(prices.budget, slots * static_cast<std::size_t>(p.resources), 0, inf) &&
          in_range(prices.pool, p.reserve > 0 ? slots : 0, 0, inf) &&
-         in_range(prices.movement, p.switching > 0 ? all : 0, -p.switching, p.switching);
+         in_range(prices.movement, p.switching > 0 ? all : 0, -p.switching, p.switching) &&
+         in_range(prices.fairness, p.worst > 0 ? all : 0, 0, inf);
+}
+
+/// Weights of the errors: the soft maximum is at least sum_n share_n error_n + temperature *
+/// (entropy of the shares - log N), for any shares (Fenchel). \returns [T, N], empty when a slot
+/// has no shares
+std::vector<double> error_weights(const ClairvoyantProblem& p, const Multipliers& prices,
+                                  Sum& sum) {
+  std::vector<double> weight = p.importance;
+  if (p.worst == 0) return weight;
+  const double all = p.worst * p.nodes;
+  for (int t = 0; t < p.slots; ++t) {
+    double total = 0;
+    for (int n = 0; n < p.nodes; ++n) total += prices.fairness[p.at(t, n)];
+    if (!(total > 0) || !std::isfinite(total)) return {};
+    for (int n = 0; n < p.nodes; ++n) {
+      const double share = prices.fairness[p.at(t, n)] / total;
+      weight[p.at(t, n)] += all * share;
+      if (share > 0) sum.add(-all * p.temperature * share * std::log(share));
+    }
+    sum.add(-all * p.temperature * std::log(static_cast<double>(p.nodes)));
+  }
+  return weight;
 }
 
 /// Highest level that a node can reach in each slot: a queue without service, progress at full
@@ -35,25 +58,38 @@ bool in_range(const ClairvoyantProblem& p, const Multipliers& prices) {
 std::vector<double> highest_levels(const ClairvoyantProblem& p, int n) {
   const ClairvoyantNode& node = p.at_node(n);
   std::vector<double> top(static_cast<std::size_t>(p.slots));
+  const std::vector<Feed> sources = feeders(p, n);
   double backlog = node.backlog, effort = node.effort;
   for (int t = 0; t < p.slots; ++t) {
     const std::size_t i = p.at(t, n);
     double& level = top[static_cast<std::size_t>(t)];
     if (node.queue()) {
       level = backlog + p.arrivals[i];
+      if (node.deadline) level = std::min(level, p.room[i]);
       backlog = (1 - node.abandonment) * level;
     } else {
       effort = p.retention[i] * (1 - node.forgetting) * effort + p.availability[i] * node.capacity;
+      for (const Feed& from : sources)
+        effort += from.weight * p.availability[p.at(t, from.follower)] *
+                  p.at_node(from.follower).capacity;
       level = effort;
     }
   }
   return top;
 }
 
+/// Work at a queue in slot t before anything of it is served, at most.
+double node_load(const ClairvoyantProblem& p, int n, int t, const std::vector<double>& top) {
+  const double before = t > 0
+                            ? (1 - p.at_node(n).abandonment) * top[static_cast<std::size_t>(t) - 1]
+                            : p.at_node(n).backlog;
+  return before + p.arrivals[p.at(t, n)];
+}
+
 /// Adds the inner minima over everything that belongs to node n, slots backward.
 template <class Curve>
-void add_node(const ClairvoyantProblem& p, const Multipliers& prices, int n, const Curve& curve,
-              Sum& sum) {
+void add_node(const ClairvoyantProblem& p, const Multipliers& prices,
+              const std::vector<double>& weights, int n, const Curve& curve, Sum& sum) {
   const ClairvoyantNode& node = p.at_node(n);
   const bool queue = Curve::of_waiting_work;
   const std::vector<double> top = highest_levels(p, n);
@@ -63,6 +99,8 @@ void add_node(const ClairvoyantProblem& p, const Multipliers& prices, int n, con
   for (int t = p.slots - 1; t >= 0; --t) {
     const std::size_t i = p.at(t, n), slot = static_cast<std::size_t>(t);
     const double work = prices.work[i], serve = prices.serve[i];
+    double served = work;  // what a unit of service is worth
+    for (const Feed& feed : node.feeds) served += feed.weight * prices.work[p.at(t, feed.follower)];
     const double movement = p.switching > 0 ? prices.movement[i] : 0;
     double budget = 0;
     for (int k = 0; k < p.resources; ++k)
@@ -74,18 +112,22 @@ void add_node(const ClairvoyantProblem& p, const Multipliers& prices, int n, con
 
     // The level: W eps(level) + price * level over [0, top].
     const double price = queue ? next_work - work : work - next_work;
-    const double level = curve.lowest(p.importance[i], price, top[slot]);
-    sum.add(p.importance[i] * curve.value(level));
-    sum.add(price * level);
-    sum.magnitude += (std::abs(work) + std::abs(next_work)) * level;
+    const double weight = weights[i] * p.factor_of(i), stretch = p.stretch_of(i);
+    const double most = node.deadline ? node_load(p, n, t, top) : top[slot];
+    const double level =
+        stretch * curve.lowest(weight, (node.deadline ? -work : price) * stretch, most / stretch);
+    sum.add(weight * curve.value(level / stretch));
+    sum.add((node.deadline ? -work : price) * level);
+    sum.magnitude += (std::abs(work) + std::abs(next_work)) * (level + top[slot]);
+    if (node.deadline) sum.add(std::min(price, 0.0) * top[slot]);
     if (queue) sum.add(work * p.arrivals[i]);
 
     // Service v and reserve u with v + u <= b C: whichever is worth most, or neither.
-    double worth = std::min(0.0, serve - work);
+    double worth = std::min(0.0, serve - served);
     if (queue && p.reserve > 0) worth = std::min(worth, (budget + pool) / p.reserve - work);
     const double up = p.availability[i] * node.capacity;
     sum.add(up * worth);
-    sum.magnitude += up * (serve + work);
+    sum.magnitude += up * (serve + served);
 
     // The command s in [0, C] through the placed rates that it makes.
     placed = pool - serve + movement - next_movement + (1 - node.lag) * placed;
@@ -116,8 +158,11 @@ void add_node(const ClairvoyantProblem& p, const Multipliers& prices, int n, con
 double certificate(const ClairvoyantProblem& p, const Multipliers& prices) {
   if (!in_range(p, prices)) return -std::numeric_limits<double>::infinity();
   Sum sum;
+  const std::vector<double> weights = error_weights(p, prices, sum);
+  if (weights.empty()) return -std::numeric_limits<double>::infinity();
   for (int n = 0; n < p.nodes; ++n)
-    std::visit([&](const auto& curve) { add_node(p, prices, n, curve, sum); }, p.at_node(n).error);
+    std::visit([&](const auto& curve) { add_node(p, prices, weights, n, curve, sum); },
+               p.at_node(n).error);
   for (int t = 0; t < p.slots; ++t) {
     for (std::size_t k = 0; k < p.budget.size(); ++k)
       sum.add(-prices.budget[static_cast<std::size_t>(t) * p.budget.size() + k] * p.budget[k]);

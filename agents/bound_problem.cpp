@@ -1,5 +1,4 @@
-// The clairvoyant problem itself: what is a valid one, its plant, and the simulator's as one.
-#include "agents/agents.h"
+// The clairvoyant problem itself: what is a valid one, and its plant.
 #include "agents/bound.h"
 
 namespace cra::agents {
@@ -23,6 +22,16 @@ bool valid(const BacklogCurve& c) { return c.scale > 0; }
 bool valid(const LinearCurve& c) { return c.rise >= 0; }
 bool valid(const PowerCurve& c) { return c.a >= 0 && c.b > 0 && c.c >= 0 && c.x0 > 0; }
 bool valid(const ExponentialCurve& c) { return c.a >= 0 && c.c >= 0 && c.x0 > 0; }
+bool valid(const TableCurve& c) {
+  if (c.x.empty() || c.x.size() != c.error.size()) return false;
+  for (std::size_t j = 0; j < c.x.size(); ++j) {
+    if (!std::isfinite(c.x[j]) || !(c.error[j] >= 0) || c.slope_of(j) > 0) return false;
+    if (j == 0) continue;
+    // Convex but for the rounding of whoever made the table.
+    if (!(c.x[j] > c.x[j - 1]) || c.slope_of(j) < c.slope_of(j - 1) * (1 + 1e-6)) return false;
+  }
+  return true;
+}
 
 void check_node(const ClairvoyantNode& node, std::size_t n) {
   CRA_CHECK(node.capacity > 0 && std::isfinite(node.capacity), of("node", n) + ": capacity <= 0");
@@ -37,6 +46,21 @@ void check_node(const ClairvoyantNode& node, std::size_t n) {
   CRA_CHECK(node.price >= 0 && node.crowding >= 0, of("node", n) + ": price or crowding < 0");
   CRA_CHECK(std::visit([](const auto& curve) { return valid(curve); }, node.error),
             of("node", n) + ": error curve with a number out of its range");
+  CRA_CHECK(!node.deadline || std::holds_alternative<LinearCurve>(node.error),
+            of("node", n) + ": what misses a deadline needs a linear error");
+}
+
+void check_feeds(const ClairvoyantProblem& p) {
+  for (int n = 0; n < p.nodes; ++n)
+    CRA_CHECK(feeders(p, n).size() <= static_cast<std::size_t>(kMostFeeders),
+              of("node", static_cast<std::size_t>(n)) + ": more nodes feed it than can be held");
+  for (int n = 0; n < p.nodes; ++n)
+    for (const Feed& feed : p.at_node(n).feeds)
+      CRA_CHECK(feed.follower >= 0 && feed.follower < p.nodes && feed.follower != n &&
+                    feed.weight >= 0 && std::isfinite(feed.weight) && !p.at_node(n).queue() &&
+                    !p.at_node(feed.follower).queue(),
+                of("node", static_cast<std::size_t>(n)) +
+                    ": only progress nodes feed each other, with weights >= 0");
 }
 
 double movement_cost(const ClairvoyantProblem& p, double step) {
@@ -61,6 +85,16 @@ void check(const ClairvoyantProblem& p) {
   check_array(p.availability, "availability", all, {0, 1});
   check_array(p.importance, "importance", all, {0, inf});
   check_array(p.retention, "retention", all, {0, 1});
+  if (!p.factor.empty()) check_array(p.factor, "factor", all, {0, inf});
+  if (!p.stretch.empty()) check_array(p.stretch, "stretch", all, above(0, inf));
+  for (const ClairvoyantNode& node : p.node)
+    if (node.deadline) {
+      check_array(p.room, "room", all, {0, inf});
+      break;
+    }
+  check_feeds(p);
+  CRA_CHECK(p.worst >= 0 && p.temperature > 0,
+            "clairvoyant problem: worst < 0 or temperature <= 0");
   CRA_CHECK(p.switching >= 0 && p.smoothing > 0,
             "clairvoyant problem: switching < 0 or smoothing <= 0");
   CRA_CHECK(p.reserve >= 0 && p.reserve <= 1, "clairvoyant problem: reserve outside [0, 1]");
@@ -117,128 +151,95 @@ void make_feasible(const ClairvoyantProblem& p, Commands& c) {
   }
 }
 
-double clairvoyant_cost(const ClairvoyantProblem& p, const Commands& c) {
-  double total = 0;
-  for (int n = 0; n < p.nodes; ++n) {
-    const ClairvoyantNode& node = p.at_node(n);
-    const bool queue = node.queue(), reserve = p.reserve > 0 && queue;
-    double m = node.rate, backlog = node.backlog, effort = node.effort;
-    std::visit(
-        [&](const auto& curve) {
-          for (int t = 0; t < p.slots; ++t) {
-            const std::size_t i = p.at(t, n);
-            const double before = m, up = p.availability[i] * node.capacity;
-            m = sim::lagged(before, c.rate[i], node.lag);
-            const double served = std::min(m, up);
-            double level = 0;
-            if (queue) {
-              level = std::max(backlog + p.arrivals[i] - served, 0.0);
-              if (reserve) level -= std::min({c.reserve[i], up - served, level});
-              backlog = (1 - node.abandonment) * level;
-            } else {
-              level = effort = p.retention[i] * (1 - node.forgetting) * effort + served;
-            }
-            total += p.importance[i] * curve.value(level) + movement_cost(p, m - before) +
-                     c.rate[i] * (node.price + node.crowding * c.rate[i]);
-          }
-        },
-        node.error);
-  }
-  return total / (static_cast<double>(p.slots) * p.nodes);
-}
-
-// ---- the simulator's problem ---------------------------------------------------------------
-
-std::string no_bound_because(const sim::Params& p, int slots) {
-  // The Schur complement has (slots * rows)^2 numbers and takes (slots * rows)^3 / 3 operations in
-  // every step, where rows is what all nodes share in a slot.
-  constexpr std::int64_t most = 3000;
-  const sim::SharedReserve* reserve = p.pool.shared_reserve();
-  const std::int64_t shared = p.pool.resource_count() + (reserve != nullptr ? 1 : 0);
-  if (slots * shared > most)
-    return "an episode of " + std::to_string(slots) + " slots with " + std::to_string(shared) +
-           " shared constraints in each is longer than the solver can hold (" +
-           std::to_string(most) + " in all)";
-  if (!std::holds_alternative<sim::BacklogError>(p.errors))
-    return "the error model of waiting work has no clairvoyant form";
-  if (!p.progress.sharing.empty()) return "the bound does not know progress that is shared yet";
-  if (p.pool.has_progress() && std::holds_alternative<sim::CurveError>(p.progress.error))
-    return "the bound does not know measured curves of progress yet";
-  if (p.cost.worst > 0) return "cost.worst joins the errors of all nodes";
-  if (p.pool.lottery() != nullptr)
-    return "service by lottery serves whom it draws, not what was commanded";
-  if (p.pool.conflict == sim::Conflict::gps) {
-    // At lag 1 all that is served with loans could have been commanded in the first place: the
-    // rates fit the caps and, as no more is lent than lies idle, the budgets. Moving and crowding
-    // are charged on what was commanded, and lending does neither.
-    if (p.pool.lag < 1) return "pool.conflict: gps lends at once what a lag below 1 cannot place";
-    if (p.cost.switching > 0 || p.cost.concentration > 0)
-      return "pool.conflict: gps lends without paying cost.switching and cost.concentration";
-  }
-  // Every other action and conflict rule commands rates of the same convex set, 0 <= s <= capacity
-  // and sum need s <= budget, only fewer of them: what no command beats, none of theirs does.
-  if (reserve == nullptr) return "";
-  if (p.pool.resource_count() > 1) return "a reserve of several resources has no clairvoyant form";
-  return "";
+std::vector<Feed> feeders(const ClairvoyantProblem& p, int n) {
+  std::vector<Feed> out;
+  for (int h = 0; h < p.nodes; ++h)
+    for (const Feed& feed : p.at_node(h).feeds)
+      if (feed.follower == n) out.push_back({h, feed.weight});
+  return out;
 }
 
 namespace {
 
-ErrorCurve curve_of(const sim::Params& p, int n) {
-  if (!p.pool.is_progress(n)) return BacklogCurve{std::get<sim::BacklogError>(p.errors).scale[n]};
-  if (const auto* k = std::get_if<sim::PowerLawError>(&p.progress.error))
-    return PowerCurve{k->gain[n], k->exponent[n], k->floor[n], k->scale[n]};
-  const auto& k = std::get<sim::ExponentialError>(p.progress.error);
-  return ExponentialCurve{k.gain[n], k.floor[n], k.scale[n]};
+/// Runs node n. \param up  [T] most that it can do  \param helped  [T] effort from other nodes
+template <class Curve>
+void follow_node(const ClairvoyantProblem& p, const Commands& c, int n, const Curve& curve,
+                 const std::vector<double>& helped, Course& out, std::vector<double>& error) {
+  const ClairvoyantNode& node = p.at_node(n);
+  const bool reserve = p.reserve > 0 && node.queue();
+  double backlog = node.backlog, effort = node.effort;
+  for (int t = 0; t < p.slots; ++t) {
+    const std::size_t i = p.at(t, n);
+    const double up = p.availability[i] * node.capacity, served = std::min(out.rate[i], up);
+    double level = 0, judged = 0;
+    if (node.queue()) {
+      level = std::max(backlog + p.arrivals[i] - served, 0.0);
+      if (reserve) level -= std::min({c.reserve[i], up - served, level});
+      judged = level;
+      if (node.deadline) {
+        judged = std::max(level - p.room[i], 0.0);
+        level -= judged;
+      }
+      backlog = (1 - node.abandonment) * level;
+    } else {
+      effort = p.retention[i] * (1 - node.forgetting) * effort + served +
+               helped[static_cast<std::size_t>(t)];
+      judged = level = effort;
+    }
+    out.level[i] = level;
+    error[i] = p.factor_of(i) * curve.value(judged / p.stretch_of(i));
+    out.cost += p.importance[i] * error[i];
+  }
+}
+
+/// The soft maximum of one slot's errors.
+double soft_worst(const ClairvoyantProblem& p, const double* error) {
+  const double worst = *std::max_element(error, error + p.nodes);
+  double sum = 0;
+  for (int n = 0; n < p.nodes; ++n) sum += std::exp((error[n] - worst) / p.temperature);
+  return worst + p.temperature * std::log(sum / p.nodes);
 }
 
 }  // namespace
 
-ClairvoyantProblem clairvoyant_problem(const sim::Params& p, const sim::Exogenous& x,
-                                       std::int64_t i) {
-  ClairvoyantProblem out;
-  out.slots = x.slots;
-  out.nodes = x.nodes;
-  out.resources = p.pool.resource_count();
-  out.need = p.pool.needs;
-  out.budget = p.pool.budgets;
-  out.switching = p.cost.switching;
-  out.smoothing = p.cost.switching_smoothing;
-  if (const auto* reserve = p.pool.shared_reserve()) out.reserve = reserve->efficiency;
-  const std::size_t first = x.at(i, 0), count = out.at(x.slots, 0);
-  const auto episode = [&](const std::vector<double>& all) {
-    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
-    return std::vector<double>(begin, begin + static_cast<std::ptrdiff_t>(count));
-  };
-  out.arrivals = episode(x.arrivals);
-  out.availability = episode(x.availability);
-  out.importance = episode(x.importance);
-  if (x.keep.empty())
-    out.retention.assign(count, 1);
-  else
-    out.retention = episode(x.keep);
-
-  const sim::Batch start = sim::reset(p, x, {i});
-  for (int n = 0; n < x.nodes; ++n) {
-    ClairvoyantNode node;
-    node.capacity = p.pool.capacity[n];
-    node.lag = p.pool.lag;
-    node.abandonment = p.workload.abandonment;
-    node.forgetting = p.progress.forgetting;
-    node.rate = std::min(start.rate[static_cast<std::size_t>(n)], node.capacity);
-    node.backlog = start.backlog[static_cast<std::size_t>(n)];
-    node.effort = p.progress.start;
-    node.error = curve_of(p, n);
-    // The simulator's cost of use and concentration is per slot; the problem's is a mean over
-    // nodes.
-    for (int k = 0; k < out.resources; ++k) {
-      const double share = out.need_of(n, k) / out.budget[static_cast<std::size_t>(k)];
-      node.price += p.cost.use * x.nodes * share / out.resources;
-      node.crowding += p.cost.concentration * x.nodes * x.nodes * share * share / out.resources;
+Course follow(const ClairvoyantProblem& p, const Commands& c) {
+  Course out;
+  const std::size_t all = p.at(p.slots, 0);
+  out.rate.resize(all);
+  out.level.resize(all);
+  std::vector<double> error(all), helped(static_cast<std::size_t>(p.slots));
+  for (int n = 0; n < p.nodes; ++n) {
+    const ClairvoyantNode& node = p.at_node(n);
+    double m = node.rate;
+    for (int t = 0; t < p.slots; ++t) {
+      const std::size_t i = p.at(t, n);
+      const double before = m;
+      m = out.rate[i] = sim::lagged(before, c.rate[i], node.lag);
+      out.cost +=
+          movement_cost(p, m - before) + c.rate[i] * (node.price + node.crowding * c.rate[i]);
     }
-    out.node.push_back(node);
   }
+  for (int n = 0; n < p.nodes; ++n) {
+    std::fill(helped.begin(), helped.end(), 0.0);
+    for (const Feed& from : feeders(p, n))
+      for (int t = 0; t < p.slots; ++t) {
+        const std::size_t i = p.at(t, from.follower);
+        helped[static_cast<std::size_t>(t)] +=
+            from.weight *
+            std::min(out.rate[i], p.availability[i] * p.at_node(from.follower).capacity);
+      }
+    std::visit([&](const auto& curve) { follow_node(p, c, n, curve, helped, out, error); },
+               p.at_node(n).error);
+  }
+  if (p.worst > 0)
+    for (int t = 0; t < p.slots; ++t)
+      out.cost += p.worst * p.nodes * soft_worst(p, error.data() + p.at(t, 0));
+  out.cost /= static_cast<double>(p.slots) * p.nodes;
   return out;
+}
+
+double clairvoyant_cost(const ClairvoyantProblem& p, const Commands& c) {
+  return follow(p, c).cost;
 }
 
 }  // namespace cra::agents

@@ -25,11 +25,13 @@ inline double switching_curvature(const ClairvoyantProblem& p, double step, doub
   return (p.switching - pull * step / root) / root;
 }
 
-/// One constraint inside a node: sum_j by[j] * x[at[j]] <= limit. At most four variables.
+/// One constraint inside a chain: sum_j by[j] * x[at[j]] <= limit.
 struct Row {
+  /// Variables: four at most where other nodes feed, and one for each of those.
+  static constexpr int most = 4 + kMostFeeders;
   int count = 0;
-  std::array<int, 4> at{};  ///< counted from the node's first variable
-  std::array<double, 4> by{};
+  std::array<int, most> at{};  ///< counted from the chain's first variable
+  std::array<double, most> by{};
   double limit = 0;
 
   void add(int variable, double coefficient) {
@@ -47,25 +49,47 @@ enum RowKind : int {
   kServe,     ///< service <= placed rate
   kUp,        ///< service + reserve <= b C
   kSpare,     ///< reserve >= 0
+  kRoom,      ///< level <= what is in time
+  kMissed,    ///< what misses its deadline >= 0
+  kTable,     ///< error >= the line through a segment; as many as there are
   kRowKinds
 };
 
-/// Variables of a node, slot by slot: [service][reserve] rate level. A row joins a slot with the
-/// one before, so the Hessian is a band of half width `width`.
+/// Variables of a node, slot by slot: [service][reserve] rate level [missed or error].
 struct NodeProgram {
-  int width = 2;                             ///< variables in a slot
+  int chain = 0;                             ///< which it belongs to
+  int width = 2;                             ///< variables of the chain in a slot
   int service = -1, reserve = -1;            ///< positions in a slot; -1: service = rate, none
   int rate = 0, level = 1;                   ///< positions in a slot
+  int missed = -1;                           ///< position of what a deadline leaves undone, or -1
+  int judged = 1;                            ///< position of what the error is a function of
+  ErrorCurve curve;                          ///< that function, but for its factor
+  bool stretched = true;                     ///< its argument is divided by the problem's stretch
   int kinds = 4;                             ///< rows in a slot
   std::array<int, kRowKinds> kind{};         ///< positions of the kinds in a slot, or -1
   std::vector<Row> rows;                     ///< [T * kinds]
-  std::size_t variables = 0, first_row = 0;  ///< where the node begins in x and in the rows
+  std::size_t variables = 0, first_row = 0;  ///< where the chain begins in x, the node in the rows
   double now = 1, before = 0, spare = 0;     ///< budget row: coefficients of m_t, m_{t-1}, u_t
 
   int at(int t, int position) const { return t * width + position; }
   int row(int t, RowKind which) const { return t * kinds + kind[which]; }
   bool has(RowKind which) const { return kind[which] >= 0; }
+  int served() const { return service >= 0 ? service : rate; }
+  int last() const { return missed >= 0 || judged != level ? level + 1 : level; }
 };
+
+/// Nodes that rows join: one alone, or some that feed each other. A row joins a slot with the one
+/// before, so the Hessian is a band.
+struct Chain {
+  std::vector<int> members;
+  int width = 0;              ///< variables in a slot
+  int half = 0;               ///< half width of the band, >= width
+  std::size_t variables = 0;  ///< where it begins in x
+  bool alone() const { return members.size() == 1; }
+};
+
+/// What one node's error amounts to.
+enum class Derivative { value, slope, curvature };
 
 /// An iterate, or a move of one.
 struct Point {
@@ -82,6 +106,7 @@ struct Program {
 
   const ClairvoyantProblem& p;
   std::vector<NodeProgram> node;
+  std::vector<Chain> chains;
   std::size_t variables = 0;
   std::size_t shared = 0;  ///< first shared row
   std::size_t rows = 0;
@@ -102,8 +127,14 @@ struct Program {
   /// out = gradient of the objective at x + G' z. \param out [variables]
   void gradient(const std::vector<double>& x, const std::vector<double>& z,
                 std::vector<double>& out) const;
-  /// out = F'' at the point times v. \param out [variables]
-  void bend(const Point& at, const std::vector<double>& v, std::vector<double>& out) const;
+  /// Errors of node n, factor included, or their derivatives by what is judged. \param out [T, N],
+  /// the node's column written
+  void errors(const std::vector<double>& x, int n, Derivative which,
+              std::vector<double>& out) const;
+  /// Shares of the nodes in the soft worst error: its derivatives by the errors. [T, N]
+  std::vector<double> shares(const std::vector<double>& x) const;
+  /// N times the weight of the soft worst error, in units of the objective.
+  double fairness() const { return p.worst * p.nodes; }
   /// out += sign * G' z
   void add_transposed(const std::vector<double>& z, double sign, std::vector<double>& out) const;
 
@@ -130,8 +161,8 @@ struct Program {
 /// Without it the waiting work runs away on the linear part of the error, and the steps double.
 Point start(const Program& program);
 
-/// Factors F'' + G' D G, D = dual / slack: a band Cholesky per node, and a dense Cholesky of the
-/// Schur complement of the shared rows.
+/// Factors F'' + G' D G, D = dual / slack: a band Cholesky per chain, and a dense Cholesky of the
+/// Schur complement of what joins the chains.
 class Newton {
  public:
   explicit Newton(const Program& program);
@@ -142,23 +173,39 @@ class Newton {
   void solve(std::vector<double>& v, int refinements);
 
  private:
-  void factor_node(int n, const Point& at);
-  void add_to_schur(int n);
-  void solve_node(int n, double* v) const;
+  void bend(const std::vector<double>& v, std::vector<double>& out) const;
+  double worst_of(const std::vector<double>& v, int t) const;
+  void add_worst(const double* by, std::vector<double>& v) const;
+  void fill_band(int n);
+  void factor_chain(const Chain& chain);
+  bool factor_schur();
+  void add_to_schur(const Chain& chain);
+  void solve_chain(const Chain& chain, double* v) const;
   void solve_once(std::vector<double>& v);
-  double* band(int n) { return bands_.data() + band_begin_[static_cast<std::size_t>(n)]; }
-  const double* band(int n) const {
-    return bands_.data() + band_begin_[static_cast<std::size_t>(n)];
+  double* band(const Chain& chain) {
+    return bands_.data() + band_begin_[static_cast<std::size_t>(&chain - program_.chains.data())];
   }
+  const double* band(const Chain& chain) const {
+    return bands_.data() + band_begin_[static_cast<std::size_t>(&chain - program_.chains.data())];
+  }
+  /// Calls f(variable, coefficient) for what row t of a pattern holds in a chain.
+  template <class F>
+  void each_entry(const Chain& chain, int pattern, int t, F f) const;
+  int pattern_of(const Chain& chain, int kind) const;
+  int patterns_of(const Chain& chain) const;
 
   const Program& program_;
-  std::vector<double> bands_;  ///< lower bands by rows, [T * width, width + 1] for each node
+  std::vector<double> bands_;  ///< lower bands by rows, [T * width, half + 1] for each chain
   std::vector<std::size_t> band_begin_;
-  std::size_t patterns_ = 1;     ///< different shapes of shared rows: budgets, pool
-  std::vector<double> columns_;  ///< [T * width, patterns * T]: H^-1 times the shared rows
+  int kinds_ = 1;                ///< of rows of S: the shared ones, then the soft worst error
+  std::size_t size_ = 0;         ///< of S
+  std::vector<double> columns_;  ///< [T * width, patterns * T]: H^-1 times the joining rows
   std::vector<double> schur_;    ///< [M, M], lower triangle, then its factor
   std::vector<double> rows_;     ///< [rows]
   std::vector<double> back_;     ///< [variables]
+  std::vector<double> curving_;  ///< [T, N] second derivative by what is judged
+  std::vector<double> leaning_;  ///< [T, N] of the soft worst error by what is judged
+  std::vector<double> some_;     ///< [M]
   const Point* at_ = nullptr;
   bool lost_ = false;
 };

@@ -112,4 +112,68 @@ inline ClairvoyantProblem random_problem(Dice& d) {
   return p;
 }
 
+/// Feasible commands without sense.
+inline Commands random_commands(const ClairvoyantProblem& p, Dice& d) {
+  Commands c;
+  for (std::size_t i = 0; i < p.at(p.slots, 0); ++i) {
+    c.rate.push_back(d.chance(0.3) ? 0 : d.uniform(0, 4));
+    if (p.reserve > 0) c.reserve.push_back(d.chance(0.5) ? 0 : d.uniform(0, 1));
+  }
+  make_feasible(p, c);
+  return c;
+}
+
+/// Multipliers near the best ones, or anywhere.
+inline Multipliers random_prices(const ClairvoyantProblem& p, const Multipliers& near, Dice& d) {
+  Multipliers out = near;
+  const double spread = std::pow(10, d.uniform(-6, 1));
+  const bool anywhere = d.chance(0.3);
+  for (auto* prices : {&out.work, &out.serve, &out.budget, &out.pool, &out.fairness})
+    for (double& price : *prices)
+      price = anywhere ? (d.chance(0.3) ? 0 : d.uniform(0, 5))
+                       : price * std::exp(spread * d.uniform(-1, 1));
+  for (double& price : out.movement)
+    price = std::clamp(price + spread * d.uniform(-1, 1), -p.switching, p.switching);
+  return out;
+}
+
+/// More instances: soft worst errors, deadlines, tables, nodes that feed each other, errors that
+/// stretch with the slot.
+inline ClairvoyantProblem random_joint_problem(Dice& d) {
+  ClairvoyantProblem p = random_problem(d);
+  const std::size_t all = p.at(p.slots, 0);
+  if (d.chance(0.5)) {
+    p.worst = d.uniform(0.05, 1);
+    p.temperature = d.uniform(0.05, 0.5);
+  }
+  if (d.chance(0.4))
+    for (std::size_t i = 0; i < all; ++i) {
+      p.factor.push_back(d.chance(0.1) ? 0 : d.uniform(0.3, 2));
+      p.stretch.push_back(d.uniform(0.5, 2));
+    }
+  for (std::size_t i = 0; i < all; ++i) p.room.push_back(d.chance(0.2) ? 0 : d.uniform(0, 3));
+  for (int n = 0; n < p.nodes; ++n) {
+    ClairvoyantNode& node = p.node[static_cast<std::size_t>(n)];
+    node.deadline = std::holds_alternative<LinearCurve>(node.error) && d.chance(0.6);
+    if (std::holds_alternative<PowerCurve>(node.error) && d.chance(0.5)) {
+      TableCurve table;
+      double x = d.chance(0.5) ? 0 : -0.5, error = d.uniform(0.5, 1), slope = -d.uniform(0.3, 1);
+      for (int knot = 1 + d.below(6); knot > 0 && error > 0; --knot) {
+        table.x.push_back(x);
+        table.error.push_back(error);
+        const double width = d.uniform(0.2, 2);
+        x += width;
+        error += slope * width;
+        slope *= d.uniform(0.2, 0.9);
+      }
+      node.error = table;
+    }
+    if (!node.queue())
+      for (int follower = 0; follower < p.nodes; ++follower)
+        if (follower != n && !p.at_node(follower).queue() && d.chance(0.6))
+          node.feeds.push_back({follower, d.uniform(0, 1)});
+  }
+  return p;
+}
+
 }  // namespace cra::testing

@@ -290,6 +290,7 @@ inline void add_sample_bound(std::vector<results::Variable>& eval, std::int64_t 
   }
   eval.push_back({"bound_lower", lower});
   eval.push_back({"bound_upper", upper});
+  eval.push_back({"bound_relaxed", upper});
   eval.push_back({"bound_steps", numbers(episodes, 7)});
   eval.push_back({"bound_reason", std::vector<std::string>{""}});
 }

@@ -29,30 +29,6 @@ Commands constant_commands(const ClairvoyantProblem& p, double rate) {
   return {std::vector<double>(p.at(p.slots, 0), rate), {}};
 }
 
-Commands random_commands(const ClairvoyantProblem& p, Dice& d) {
-  Commands c;
-  for (std::size_t i = 0; i < p.at(p.slots, 0); ++i) {
-    c.rate.push_back(d.chance(0.3) ? 0 : d.uniform(0, 4));
-    if (p.reserve > 0) c.reserve.push_back(d.chance(0.5) ? 0 : d.uniform(0, 1));
-  }
-  make_feasible(p, c);
-  return c;
-}
-
-/// Multipliers near the best ones, or anywhere.
-Multipliers random_prices(const ClairvoyantProblem& p, const Multipliers& near, Dice& d) {
-  Multipliers out = near;
-  const double spread = std::pow(10, d.uniform(-6, 1));
-  const bool anywhere = d.chance(0.3);
-  for (auto* prices : {&out.work, &out.serve, &out.budget, &out.pool})
-    for (double& price : *prices)
-      price = anywhere ? (d.chance(0.3) ? 0 : d.uniform(0, 5))
-                       : price * std::exp(spread * d.uniform(-1, 1));
-  for (double& price : out.movement)
-    price = std::clamp(price + spread * d.uniform(-1, 1), -p.switching, p.switching);
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("interior_point: t13, the linear programme on four queues") {

@@ -283,6 +283,7 @@ GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x,
   const Doubles missing(static_cast<std::size_t>(x.episodes), kMissing);
   g.variables.push_back({"bound_lower", bounded ? bound.lower : missing});
   g.variables.push_back({"bound_upper", bounded ? bound.upper : missing});
+  g.variables.push_back({"bound_relaxed", bounded ? bound.relaxed : missing});
   g.variables.push_back({"bound_steps", bounded ? bound.steps : Integers(missing.size(), 0)});
   g.variables.push_back({"bound_reason", text(bound.reason)});
   return g;

@@ -142,6 +142,7 @@ agents::Bound bound_episodes(const Arguments& a, const scenarios::Settings& s, P
     }
     all.lower.insert(all.lower.end(), some.lower.begin(), some.lower.end());
     all.upper.insert(all.upper.end(), some.upper.begin(), some.upper.end());
+    all.relaxed.insert(all.relaxed.end(), some.relaxed.begin(), some.relaxed.end());
     all.steps.insert(all.steps.end(), some.steps.begin(), some.steps.end());
     progress.step(first + x.episodes);
   }

@@ -86,6 +86,7 @@ agents::Bound bound_of(const results::RunFile& run, const std::string& path) {
   if (!b.reason.empty()) return b;
   b.lower = values<double>(eval, "bound_lower");
   b.upper = values<double>(eval, "bound_upper");
+  b.relaxed = values<double>(eval, "bound_relaxed");
   b.steps = values<std::int64_t>(eval, "bound_steps");
   return b;
 }

@@ -39,7 +39,7 @@ struct Row {
 /// Means of the clairvoyant bound over the test episodes.
 struct BoundMeans {
   results::Mean lower;  ///< certified
-  double upper = 0;     ///< feasible: clairvoyant commands in the bound's own plant
+  double upper = 0;     ///< feasible: clairvoyant commands in the simulator
 };
 
 struct Summary {
