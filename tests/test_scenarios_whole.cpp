@@ -172,13 +172,12 @@ TEST_CASE("the shipped scenarios load; llm_serving says where its log comes from
   CHECK(settings_of(shipped("traffic.yaml")).sim.workload.importance[3] == 2);
   const Faults of_llm = faults_of(shipped("llm_serving.yaml"), {}, "dir/llm_serving.yaml");
   REQUIRE(of_llm.size() == 1);
-  CHECK(of_llm.at(0).find(":13: workload.parts.0.file names no file: looked for "
-                          "\"dir/data/AzureLLMInferenceTrace_conv.csv\"\n"
-                          "  such a log can be had from the Azure Public Dataset "
-                          "(Azure/AzurePublicDataset on GitHub,\n"
-                          "  data/AzureLLMInferenceTrace_conv.csv, CC-BY)\n"
-                          "  --set workload.parts.0.file=PATH names another place") !=
-        std::string::npos);
+  CHECK(of_llm.at(0).find(
+            ":13: workload.parts.0.file names no file: looked for "
+            "\"dir/data/AzureLLMInferenceTrace_conv.csv\"\n"
+            "  such a file is not part of this program; the head of the scenario says where to "
+            "get it\n"
+            "  --set workload.parts.0.file=PATH names another place") != std::string::npos);
 }
 
 TEST_CASE("2,000 damaged copies of quickstart.yaml load or are refused with a place") {
