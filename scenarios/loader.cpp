@@ -12,7 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "scenarios/curve.h"
 #include "scenarios/dump.h"
+#include "scenarios/jobs.h"
 #include "scenarios/overrides.h"
 #include "scenarios/reader.h"
 #include "scenarios/report.h"
@@ -130,7 +132,8 @@ void add_log_problems(const std::vector<TraceProblem>& problems, const std::stri
     }
     const std::string at = section + "." + p.key;
     std::string text = at + " " + p.text;
-    if (p.key.starts_with("file")) text += "\n  --set " + at + "=PATH names another place";
+    if (p.key.find("file") != std::string::npos)
+      text += "\n  --set " + at + "=PATH names another place";
     report.add(place_of(root, at), std::move(text));
   }
 }
@@ -181,10 +184,58 @@ void read_traces(Settings& s, const std::string& path, const Node& root, Report&
   }
 }
 
+void read_curves(sim::CurveError& error, const std::string& path, const Node& root,
+                 Report& report) {
+  for (std::size_t i = 0; i < error.curves.size(); ++i) {
+    sim::CurveSource& source = error.curves[i];
+    const std::string key = "progress.error.curves." + std::to_string(i);
+    const std::string file = locate(source.file, nearest(root, key + ".file"), path);
+    add_log_problems(
+        read_curve(file, source.progress_column, source.value_column, source.x, source.error), key,
+        root, report);
+    for (double& x : source.x) x *= source.progress_scale;
+    for (double& y : source.error) {
+      y *= source.value_scale;
+      if (source.value == sim::CurveValue::accuracy) y = 1 - y;
+    }
+  }
+}
+
+void read_job_lists(Settings& s, const std::string& path, const Node& root, Report& report) {
+  auto* jobs = std::get_if<sim::JobList>(&s.sim.progress.jobs);
+  if (jobs == nullptr) return;
+  const auto read = [&](std::vector<std::string>& files, const std::string& name,
+                        std::vector<sim::JobLog>& logs) {
+    logs.assign(files.size(), {});
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      const std::string key = name + "." + std::to_string(i);
+      const std::string file = locate(files[i], nearest(root, "progress.jobs." + key), path);
+      std::vector<TraceProblem> problems =
+          read_jobs(file, jobs->time_column, jobs->class_column, s.sim.pool,
+                    s.sim.workload.slot_seconds, logs[i]);
+      for (TraceProblem& p : problems)
+        if (p.key == "file") p.key = key;
+      add_log_problems(problems, "progress.jobs", root, report);
+    }
+  };
+  read(jobs->train_files, "train_files", jobs->train);
+  read(jobs->test_files, "test_files", jobs->test);
+}
+
 // What no single key can tell; only for settings that were read without an error.
 void check_whole(Settings& s, const std::string& path, const Node& root, Report& report) {
   read_traces(s, path, root, report);
-  add_problems(sim::resolve(s.sim, static_cast<std::uint64_t>(s.seed)), root, report);
+  read_job_lists(s, path, root, report);
+  if (auto* curves = std::get_if<sim::CurveError>(&s.sim.progress.error))
+    read_curves(*curves, path, root, report);
+  const bool files_are_read = report.empty();
+  std::vector<Problem> of_sim = sim::resolve(s.sim, static_cast<std::uint64_t>(s.seed));
+  // that a curve has no points is known when its file could not be read
+  std::erase_if(of_sim, [&](const Problem& p) {
+    return !files_are_read && p.path.starts_with("progress.error.curves") &&
+           p.text == "gave no points";
+  });
+  add_problems(of_sim, root, report);
   const bool pool_is_well = report.empty();
   add_problems(attention::check(s.attention), root, report);
   std::vector<Problem> problems = agents::check(s.agents, s.sim);

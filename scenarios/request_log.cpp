@@ -138,7 +138,7 @@ class LogReader {
         ++log_.skipped;
       } else {
         add(header_[*i] + (kIsSwf ? " is -1, which stands for unknown" : " is empty") +
-            "; `missing: skip` leaves out such lines");
+            (query_.may_skip ? "; `missing: skip` leaves out such lines" : ", expected a value"));
       }
       return;
     }

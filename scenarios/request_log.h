@@ -24,7 +24,8 @@ struct LogQuery {
   std::vector<std::string> ends;     ///< columns of times, not before that of the line
   std::vector<std::string> names;    ///< columns of any text
   sim::Missing missing = sim::Missing::refuse;
-  bool sort = false;  ///< lines may come in any order; otherwise they must be in order of time
+  bool may_skip = false;  ///< there is a key `missing`, for messages
+  bool sort = false;      ///< lines may come in any order; otherwise they must be in order of time
 };
 
 /// A column of text; equal texts have equal numbers.

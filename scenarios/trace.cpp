@@ -104,6 +104,7 @@ Columns columns_of(const sim::TracePart& part) {
   c.query.format = part.format;
   c.query.time_column = part.time_column;
   c.query.missing = part.missing;
+  c.query.may_skip = true;
   c.query.sort = part.sort;
   for (const sim::WorkColumn& w : part.work_columns) {
     c.work.push_back(w.column == kEachLine ? -1 : ask(c.query.numbers, w.column));

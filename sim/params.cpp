@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "sim/errors.h"
+#include "sim/place_jobs.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
@@ -487,6 +488,11 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
     resolver(follow->leader, "workload.calendar.leader");
     // Mean rates are known only when all else is right.
     if (problems.empty()) check_leaders(*follow, p, problems);
+  }
+  // Last, so that distributions of other keys draw what they always have.
+  if (auto* jobs = std::get_if<JobList>(&p.progress.jobs)) {
+    resolver(jobs->duration, "progress.jobs.duration");
+    check_jobs(*jobs, p, problems);
   }
   return problems;
 }
