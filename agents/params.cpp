@@ -44,7 +44,7 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
   const std::int64_t limit = sim::evaluation_limit(pool);
   if (p.evaluation.episodes > limit)
     problems.push_back({"evaluation.episodes", "is " + std::to_string(p.evaluation.episodes) +
-                                                   ", but the last part of the trace holds only " +
+                                                   ", but the test part of the log holds only " +
                                                    std::to_string(limit) + " disjoint windows of " +
                                                    std::to_string(pool.workload.slots) + " slots"});
   return problems;

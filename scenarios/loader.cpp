@@ -12,7 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "scenarios/curve.h"
 #include "scenarios/dump.h"
+#include "scenarios/jobs.h"
 #include "scenarios/overrides.h"
 #include "scenarios/reader.h"
 #include "scenarios/report.h"
@@ -109,15 +111,31 @@ void check_name(const Settings& s, const Node& root, Report& report) {
 // The path of a log: relative to the scenario file, or, when --set gave it, to the current folder,
 // as the shell completes it. In the second case the settings keep the absolute path, because the
 // resolved scenario must find the log again.
-std::string locate(sim::TracePart& part, const Node& file, const std::string& scenario_path) {
-  if (file.place.source == 0) {
-    return (fs::path(scenario_path).parent_path() / part.file).lexically_normal().string();
+std::string locate(std::string& file, const Node& key, const std::string& scenario_path) {
+  if (key.place.source == 0) {
+    return (fs::path(scenario_path).parent_path() / file).lexically_normal().string();
   }
-  std::string given = part.file;
+  std::string given = file;
   std::error_code error;
-  const fs::path absolute = fs::absolute(part.file, error);
-  if (!error) part.file = absolute.lexically_normal().string();
+  const fs::path absolute = fs::absolute(file, error);
+  if (!error) file = absolute.lexically_normal().string();
   return given;
+}
+
+// Faults of a log; `section` is the dotted key of the section that names it.
+void add_log_problems(const std::vector<TraceProblem>& problems, const std::string& section,
+                      const Node& root, Report& report) {
+  for (const TraceProblem& p : problems) {
+    if (!p.place.empty()) {
+      report.add_elsewhere(p.place, p.text);
+      continue;
+    }
+    const std::string at = section + "." + p.key;
+    std::string text = at + " " + p.text;
+    if (p.key.find("file") != std::string::npos)
+      text += "\n  --set " + at + "=PATH names another place";
+    report.add(place_of(root, at), std::move(text));
+  }
 }
 
 // The pool as it will be, before the whole of the parameters can be resolved: that wants the
@@ -127,33 +145,97 @@ TraceContext context_of(const Settings& s) {
   sim::Params bare = s.sim;
   bare.workload.parts = {sim::ConstantPart{}};
   static_cast<void>(sim::resolve(bare, static_cast<std::uint64_t>(s.seed)));
-  return {s.sim.pool.nodes, s.sim.workload.slot_seconds, std::move(bare.pool.needs),
-          std::move(bare.pool.budgets)};
+  TraceContext context{s.sim.pool.nodes,
+                       s.sim.workload.slot_seconds,
+                       std::move(bare.pool.needs),
+                       std::move(bare.pool.budgets),
+                       {}};
+  for (const sim::Resource& r : s.sim.pool.resources) context.resources.push_back(r.name);
+  return context;
+}
+
+// Hands the needs of a trace on to the resources.
+void give_needs(const sim::TracePart& part, const std::string& key, const Node& root,
+                sim::Pool& pool, Report& report) {
+  for (std::size_t i = 0; i < part.needs.size(); ++i) {
+    for (std::size_t k = 0; k < pool.resources.size(); ++k) {
+      sim::Resource& r = pool.resources[k];
+      if (r.name != part.need_columns[i].resource) continue;
+      const double* only = std::get_if<double>(&r.need.given);
+      const std::string at = "pool.resources." + std::to_string(k);
+      if (!r.need_of_trace.empty() || only == nullptr || *only != 1) {
+        report.add(place_of(root, at + ".need"), at + ".need is given twice: " + key + ".needs." +
+                                                     std::to_string(i) + " reads it from the log");
+      }
+      r.need_of_trace = part.needs[i];
+    }
+  }
 }
 
 void read_traces(Settings& s, const std::string& path, const Node& root, Report& report) {
+  const TraceContext context = context_of(s);
   for (std::size_t i = 0; i < s.sim.workload.parts.size(); ++i) {
     auto* part = std::get_if<sim::TracePart>(&s.sim.workload.parts[i]);
     if (part == nullptr) continue;
     const std::string key = "workload.parts." + std::to_string(i);
-    const std::string log = locate(*part, nearest(root, key + ".file"), path);
-    for (const TraceProblem& p : read_trace(log, context_of(s), *part)) {
-      if (!p.place.empty()) {
-        report.add_elsewhere(p.place, p.text);
-        continue;
-      }
-      const std::string at = key + "." + p.key;
-      std::string text = at + " " + p.text;
-      if (p.key == "file") text += "\n  --set " + at + "=PATH names another place";
-      report.add(place_of(root, at), std::move(text));
+    const std::string log = locate(part->file, nearest(root, key + ".file"), path);
+    add_log_problems(read_trace(log, context, *part), key, root, report);
+    give_needs(*part, key, root, s.sim.pool, report);
+  }
+}
+
+void read_curves(sim::CurveError& error, const std::string& path, const Node& root,
+                 Report& report) {
+  for (std::size_t i = 0; i < error.curves.size(); ++i) {
+    sim::CurveSource& source = error.curves[i];
+    const std::string key = "progress.error.curves." + std::to_string(i);
+    const std::string file = locate(source.file, nearest(root, key + ".file"), path);
+    add_log_problems(
+        read_curve(file, source.progress_column, source.value_column, source.x, source.error), key,
+        root, report);
+    for (double& x : source.x) x *= source.progress_scale;
+    for (double& y : source.error) {
+      y *= source.value_scale;
+      if (source.value == sim::CurveValue::accuracy) y = 1 - y;
     }
   }
+}
+
+void read_job_lists(Settings& s, const std::string& path, const Node& root, Report& report) {
+  auto* jobs = std::get_if<sim::JobList>(&s.sim.progress.jobs);
+  if (jobs == nullptr) return;
+  const auto read = [&](std::vector<std::string>& files, const std::string& name,
+                        std::vector<sim::JobLog>& logs) {
+    logs.assign(files.size(), {});
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      const std::string key = name + "." + std::to_string(i);
+      const std::string file = locate(files[i], nearest(root, "progress.jobs." + key), path);
+      std::vector<TraceProblem> problems =
+          read_jobs(file, jobs->time_column, jobs->class_column, s.sim.pool,
+                    s.sim.workload.slot_seconds, logs[i]);
+      for (TraceProblem& p : problems)
+        if (p.key == "file") p.key = key;
+      add_log_problems(problems, "progress.jobs", root, report);
+    }
+  };
+  read(jobs->train_files, "train_files", jobs->train);
+  read(jobs->test_files, "test_files", jobs->test);
 }
 
 // What no single key can tell; only for settings that were read without an error.
 void check_whole(Settings& s, const std::string& path, const Node& root, Report& report) {
   read_traces(s, path, root, report);
-  add_problems(sim::resolve(s.sim, static_cast<std::uint64_t>(s.seed)), root, report);
+  read_job_lists(s, path, root, report);
+  if (auto* curves = std::get_if<sim::CurveError>(&s.sim.progress.error))
+    read_curves(*curves, path, root, report);
+  const bool files_are_read = report.empty();
+  std::vector<Problem> of_sim = sim::resolve(s.sim, static_cast<std::uint64_t>(s.seed));
+  // that a curve has no points is known when its file could not be read
+  std::erase_if(of_sim, [&](const Problem& p) {
+    return !files_are_read && p.path.starts_with("progress.error.curves") &&
+           p.text == "gave no points";
+  });
+  add_problems(of_sim, root, report);
   const bool pool_is_well = report.empty();
   add_problems(attention::check(s.attention), root, report);
   std::vector<Problem> problems = agents::check(s.agents, s.sim);

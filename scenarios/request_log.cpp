@@ -2,19 +2,21 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <chrono>
-#include <cmath>
-#include <cstdint>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
+#include <numeric>
 #include <optional>
-#include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "scenarios/csv.h"
+#include "scenarios/moment.h"
 #include "scenarios/report.h"
+#include "scenarios/swf.h"
 
 namespace cra::scenarios {
 namespace {
@@ -22,134 +24,78 @@ namespace {
 constexpr std::uintmax_t kMaxLogBytes = std::uintmax_t{1} << 30U;
 constexpr std::size_t kColumnsShown = 20;
 
-// A point in time as whole seconds and a fraction: a double holds seconds since 1970 only to
-// 0.2 us, and logs are finer than that.
-struct Moment {
-  std::int64_t seconds = 0;
-  double fraction = 0;
-};
-
-std::string_view trimmed(std::string_view s) {
-  while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
-  while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
-  return s;
-}
-
-std::optional<double> to_number(std::string_view text) {
-  text = trimmed(text);
-  double x = 0;
-  const auto r = std::from_chars(text.data(), text.data() + text.size(), x);
-  if (r.ec != std::errc() || r.ptr != text.data() + text.size() || !std::isfinite(x)) {
-    return std::nullopt;
-  }
-  return x;
-}
-
-std::optional<Moment> to_seconds(std::string_view text) {
-  const std::optional<double> x = to_number(text);
-  if (!x || std::abs(*x) > 1e15) return std::nullopt;
-  const double whole = std::floor(*x);
-  return Moment{static_cast<std::int64_t>(whole), *x - whole};
-}
-
-// `digits` digits at the start of s, which are then gone; -1 when there are none.
-int take_int(std::string_view& s, std::size_t digits) {
-  int x = 0;
-  const auto r = std::from_chars(s.data(), s.data() + std::min(digits, s.size()), x);
-  if (r.ec != std::errc() || r.ptr != s.data() + digits || s.front() == '-') return -1;
-  s.remove_prefix(digits);
-  return x;
-}
-
-bool take(std::string_view& s, char c) {
-  if (s.empty() || s.front() != c) return false;
-  s.remove_prefix(1);
-  return true;
-}
-
-std::optional<Moment> to_date(std::string_view text) {
-  std::string_view s = trimmed(text);
-  const int year = take_int(s, 4);
-  if (year < 0 || !take(s, '-')) return std::nullopt;
-  const int month = take_int(s, 2);
-  if (month < 0 || !take(s, '-')) return std::nullopt;
-  const int day = take_int(s, 2);
-  if (day < 0 || !take(s, ' ')) return std::nullopt;
-  const int hour = take_int(s, 2);
-  if (hour < 0 || hour > 23 || !take(s, ':')) return std::nullopt;
-  const int minute = take_int(s, 2);
-  if (minute < 0 || minute > 59 || !take(s, ':')) return std::nullopt;
-  const int second = take_int(s, 2);
-  if (second < 0 || second > 59) return std::nullopt;
-  Moment m;
-  if (!s.empty()) {
-    const bool digits =
-        s.size() > 1 && s.front() == '.' &&
-        std::all_of(s.begin() + 1, s.end(), [](char c) { return c >= '0' && c <= '9'; });
-    const std::optional<double> fraction = digits ? to_number(s) : std::nullopt;
-    if (!fraction) return std::nullopt;
-    m.fraction = *fraction;
-  }
-  const std::chrono::year_month_day date{std::chrono::year(year),
-                                         std::chrono::month(static_cast<unsigned>(month)),
-                                         std::chrono::day(static_cast<unsigned>(day))};
-  if (!date.ok()) return std::nullopt;
-  const auto days = std::chrono::sys_days(date).time_since_epoch().count();
-  m.seconds = ((std::int64_t{days} * 24 + hour) * 60 + minute) * 60 + second;
-  return m;
-}
-
+/// \tparam Records  CsvReader or SwfReader
+template <class Records>
 class LogReader {
  public:
-  LogReader(std::string path, std::istream& in, RequestLog& log)
-      : path_(std::move(path)), csv_(in), log_(log) {}
+  LogReader(std::string path, std::istream& in, const LogQuery& query, RequestLog& log)
+      : path_(std::move(path)), records_(in), query_(query), log_(log) {}
 
-  std::vector<TraceProblem> read(const std::string& time_column,
-                                 const std::vector<std::string>& columns) {
-    if (!read_header(time_column, columns)) return std::move(problems_);
+  std::vector<TraceProblem> read() {
+    log_ = {};
+    log_.values.resize(query_.numbers.size());
+    log_.ends.resize(query_.ends.size());
+    log_.names.resize(query_.names.size());
+    ids_.resize(query_.names.size());
+    if (!read_header()) return std::move(problems_);
     std::vector<std::string> fields;
-    while (csv_.next(fields)) {
+    while (records_.next(fields)) {
       if (problems_.size() >= kMaxLogFaults) {
-        problems_.push_back({at(csv_.line()), "", "... and more"});
+        problems_.push_back({at(records_.line()), "", "... and more"});
         return std::move(problems_);
       }
-      if (!csv_.fault().empty()) {
-        add(csv_.fault());
+      if (!records_.fault().empty()) {
+        add(records_.fault());
       } else if (fields.size() != width_) {
         add("has " + std::to_string(fields.size()) + (fields.size() == 1 ? " field" : " fields") +
-            ", the header has " + std::to_string(width_));
+            (kIsSwf ? ", a job has " : ", the header has ") + std::to_string(width_));
       } else {
-        read_request(fields);
+        read_line(fields);
       }
     }
-    if (problems_.empty() && log_.time.empty())
-      problems_.push_back({at(1), "", "a header, but no requests"});
+    if (problems_.empty() && log_.size() == 0) add_nothing_found();
+    if (problems_.empty() && query_.sort) sort_by_time();
     return std::move(problems_);
   }
 
  private:
+  static constexpr bool kIsSwf = std::is_same_v<Records, SwfReader>;
+
   std::string at(std::int64_t line) const { return path_ + ":" + std::to_string(line); }
-  void add(std::string text) { problems_.push_back({at(csv_.line()), "", std::move(text)}); }
+  void add(std::string text) { problems_.push_back({at(records_.line()), "", std::move(text)}); }
 
   // A column may be asked for twice, as work and as bucket.
   void add_once(std::string text) {
     const auto same = [&](const TraceProblem& p) { return p.text == text; };
-    if (std::none_of(problems_.begin(), problems_.end(), same)) add(std::move(text));
+    if (std::none_of(problems_.begin(), problems_.end(), same)) {
+      problems_.push_back({at(1), "", std::move(text)});
+    }
   }
 
-  bool read_header(const std::string& time_column, const std::vector<std::string>& columns) {
-    if (!csv_.next(header_)) {
+  void add_nothing_found() {
+    if (log_.skipped > 0) {
+      problems_.push_back(
+          {at(1), "",
+           "a value is missing in each of the " + std::to_string(log_.skipped) + " lines"});
+    } else {
+      problems_.push_back({at(1), "", kIsSwf ? "no jobs" : "a header, but no requests"});
+    }
+  }
+
+  bool read_header() {
+    if (!records_.next(header_)) {
       problems_.push_back({at(1), "", "empty, expected a header line with the names of columns"});
       return false;
     }
-    if (!csv_.fault().empty()) {
-      add(csv_.fault());
+    if (!records_.fault().empty()) {
+      add(records_.fault());
       return false;
     }
     width_ = header_.size();
-    time_index_ = find_column(time_column);
-    for (const std::string& c : columns) index_.push_back(find_column(c));
-    log_.values.assign(columns.size(), {});
+    if (!query_.time_column.empty()) time_index_ = find_column(query_.time_column);
+    for (const std::string& c : query_.numbers) number_index_.push_back(find_column(c));
+    for (const std::string& c : query_.ends) end_index_.push_back(find_column(c));
+    for (const std::string& c : query_.names) name_index_.push_back(find_column(c));
     return problems_.empty();
   }
 
@@ -173,23 +119,58 @@ class LogReader {
     return static_cast<std::size_t>(it - header_.begin());
   }
 
-  void read_request(const std::vector<std::string>& fields) {
-    const std::size_t before = problems_.size();
-    const double time = read_time(fields[time_index_]);
-    numbers_.clear();
-    for (std::size_t c = 0; c < index_.size(); ++c) {
-      // the same column again: already read, and reported if wrong
-      const auto first =
-          std::find(index_.begin(), index_.begin() + static_cast<long>(c), index_[c]);
-      const auto k = static_cast<std::size_t>(first - index_.begin());
-      numbers_.push_back(k < c ? numbers_[k] : read_value(fields[index_[c]], header_[index_[c]]));
+  // Nothing stands there: an empty field; in the Standard Workload Format -1.
+  bool is_missing(const std::vector<std::string>& fields, std::size_t i) const {
+    return kIsSwf ? fields[i] == "-1" : trimmed(fields[i]).empty();
+  }
+  std::optional<std::size_t> first_missing(const std::vector<std::string>& fields) const {
+    if (time_index_ && is_missing(fields, *time_index_)) return time_index_;
+    for (const std::vector<std::size_t>* all : {&number_index_, &end_index_, &name_index_}) {
+      for (const std::size_t i : *all)
+        if (is_missing(fields, i)) return i;
     }
-    if (problems_.size() > before) return;
-    log_.time.push_back(time);
-    for (std::size_t c = 0; c < numbers_.size(); ++c) log_.values[c].push_back(numbers_[c]);
+    return std::nullopt;
   }
 
-  double read_value(const std::string& text, const std::string& column) {
+  void read_line(const std::vector<std::string>& fields) {
+    if (const std::optional<std::size_t> i = first_missing(fields)) {
+      if (query_.missing == sim::Missing::skip) {
+        ++log_.skipped;
+      } else {
+        add(header_[*i] + (kIsSwf ? " is -1, which stands for unknown" : " is empty") +
+            (query_.may_skip ? "; `missing: skip` leaves out such lines" : ", expected a value"));
+      }
+      return;
+    }
+    const std::size_t before = problems_.size();
+    const double time = time_index_ ? read_time(fields) : 0;
+    numbers_.clear();
+    for (std::size_t c = 0; c < number_index_.size(); ++c) {
+      // the same column again: already read, and reported if wrong
+      const auto here = number_index_.begin() + static_cast<std::ptrdiff_t>(c);
+      const auto first = std::find(number_index_.begin(), here, *here);
+      const auto k = static_cast<std::size_t>(first - number_index_.begin());
+      numbers_.push_back(k < c ? numbers_[k] : read_number(fields[*here], header_[*here]));
+    }
+    ends_.clear();
+    if (problems_.size() == before) {  // a wrong time would make ends look wrong as well
+      for (const std::size_t i : end_index_) ends_.push_back(read_end(fields, i, time));
+    }
+    if (problems_.size() > before) return;
+    if (time_index_) log_.time.push_back(time);
+    for (std::size_t c = 0; c < numbers_.size(); ++c) log_.values[c].push_back(numbers_[c]);
+    for (std::size_t c = 0; c < ends_.size(); ++c) log_.ends[c].push_back(ends_[c]);
+    for (std::size_t c = 0; c < name_index_.size(); ++c) {
+      NameColumn& column = log_.names[c];
+      const std::string name(trimmed(fields[name_index_[c]]));
+      const auto [entry, is_new] = ids_[c].try_emplace(name, static_cast<int>(ids_[c].size()));
+      if (is_new) column.names.push_back(name);
+      column.id.push_back(entry->second);
+    }
+    log_.line.push_back(records_.line());
+  }
+
+  double read_number(const std::string& text, const std::string& column) {
     const std::optional<double> x = to_number(text);
     if (!x) {
       add(column + " is " + in_quotes(text) + ", expected a number");
@@ -199,40 +180,80 @@ class LogReader {
     return x.value_or(0);
   }
 
-  // Seconds since the first request.
-  double read_time(const std::string& text) {
+  std::optional<Moment> read_moment(const std::string& text, const std::string& column) {
     if (!first_) dates_ = !to_seconds(text).has_value();
     const std::optional<Moment> m = dates_ ? to_date(text) : to_seconds(text);
-    const std::string& column = header_[time_index_];
     if (!m) {
       add(column + " is " + in_quotes(text) + ", expected " +
           (first_ && !dates_ ? "seconds, as in the lines before"
            : first_          ? "YYYY-MM-DD hh:mm:ss.fraction, as in the lines before"
                              : "seconds or YYYY-MM-DD hh:mm:ss.fraction"));
-      return 0;
     }
     if (!first_) first_ = m;
-    const double time =
-        static_cast<double>(m->seconds - first_->seconds) + (m->fraction - first_->fraction);
-    if (time < last_time_) {
+    return m;
+  }
+
+  // Seconds since the first line of the file.
+  double read_time(const std::vector<std::string>& fields) {
+    const std::string& text = fields[*time_index_];
+    const std::string& column = header_[*time_index_];
+    const std::optional<Moment> m = read_moment(text, column);
+    if (!m) return 0;
+    const double time = between(*first_, *m);
+    if (!query_.sort && time < last_time_) {
       add(column + " is " + in_quotes(text) + ", earlier than in line " +
           std::to_string(last_line_) + "; the log must be sorted by time");
       return 0;
     }
     last_time_ = time;
-    last_line_ = csv_.line();
+    last_line_ = records_.line();
     return time;
   }
 
+  double read_end(const std::vector<std::string>& fields, std::size_t i, double time) {
+    const std::optional<Moment> m = read_moment(fields[i], header_[i]);
+    if (!m) return 0;
+    const double end = between(*first_, *m);
+    if (end < time) {
+      add(header_[i] + " is " + in_quotes(fields[i]) + ", earlier than " + header_[*time_index_] +
+          " " + in_quotes(fields[*time_index_]));
+    }
+    return end;
+  }
+
+  // Lines of one time keep their order.
+  void sort_by_time() {
+    std::vector<std::size_t> order(log_.time.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return log_.time[a] < log_.time[b]; });
+    const auto arrange = [&](auto& column) {
+      auto old = column;
+      for (std::size_t r = 0; r < order.size(); ++r) column[r] = old[order[r]];
+    };
+    arrange(log_.time);
+    for (std::vector<double>& column : log_.values) arrange(column);
+    for (std::vector<double>& column : log_.ends) arrange(column);
+    for (NameColumn& column : log_.names) arrange(column.id);
+    arrange(log_.line);
+    const double first = log_.time.front();
+    for (double& t : log_.time) t -= first;
+    for (std::vector<double>& column : log_.ends)
+      for (double& t : column) t -= first;
+  }
+
   std::string path_;
-  CsvReader csv_;
+  Records records_;
+  const LogQuery& query_;
   RequestLog& log_;
   std::vector<TraceProblem> problems_;
   std::vector<std::string> header_;
   std::size_t width_ = 0;
-  std::size_t time_index_ = 0;
-  std::vector<std::size_t> index_;  // of each asked column in the header
-  std::vector<double> numbers_;
+  // of each asked column in the header
+  std::optional<std::size_t> time_index_;
+  std::vector<std::size_t> number_index_, end_index_, name_index_;
+  std::vector<double> numbers_, ends_;
+  std::vector<std::map<std::string, int, std::less<>>> ids_;
   std::optional<Moment> first_;
   bool dates_ = false;
   double last_time_ = 0;
@@ -241,8 +262,8 @@ class LogReader {
 
 }  // namespace
 
-std::vector<TraceProblem> read_log(const std::string& path, const std::string& time_column,
-                                   const std::vector<std::string>& columns, RequestLog& log) {
+std::vector<TraceProblem> read_log(const std::string& path, const LogQuery& query,
+                                   RequestLog& log) {
   namespace fs = std::filesystem;
   const auto refuse = [](std::string text) {
     return std::vector<TraceProblem>{{"", "file", std::move(text)}};
@@ -252,8 +273,8 @@ std::vector<TraceProblem> read_log(const std::string& path, const std::string& t
   if (status.type() == fs::file_type::not_found) {
     return refuse(
         "names no file: looked for " + in_quotes(path) +
-        "\n  such a log can be had from the Azure Public Dataset (Azure/AzurePublicDataset"
-        " on GitHub,\n  data/AzureLLMInferenceTrace_conv.csv, CC-BY)");
+        "\n  such a file is not part of this program; the head of the scenario says where "
+        "to get it");
   }
   if (status.type() == fs::file_type::directory) {
     return refuse("names a folder: " + in_quotes(path));
@@ -271,7 +292,9 @@ std::vector<TraceProblem> read_log(const std::string& path, const std::string& t
     return refuse("cannot be read: " + in_quotes(path) + ": " +
                   std::generic_category().message(errno));
   }
-  std::vector<TraceProblem> problems = LogReader(path, in, log).read(time_column, columns);
+  std::vector<TraceProblem> problems = query.format == sim::LogFormat::swf
+                                           ? LogReader<SwfReader>(path, in, query, log).read()
+                                           : LogReader<CsvReader>(path, in, query, log).read();
   if (in.bad()) return refuse("cannot be read to its end: " + in_quotes(path));
   return problems;
 }

@@ -3,6 +3,7 @@
 
 #include "sim/episode.h"
 #include "sim/errors.h"
+#include "sim/place_jobs.h"
 #include "sim/score.h"
 
 namespace cra::sim {
@@ -12,6 +13,8 @@ std::int64_t evaluation_limit(const Params& p) {
   for (const WorkloadPart& part : p.workload.parts)
     if (const auto* trace = std::get_if<TracePart>(&part))
       limit = std::min(limit, (trace->slots() - trace->train_slots) / p.workload.slots);
+  if (const auto* jobs = std::get_if<JobList>(&p.progress.jobs))
+    limit = std::min(limit, job_windows(jobs->test, p.workload.slots));
   return limit;
 }
 
@@ -22,7 +25,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
                                           ", expected a first >= 0 and a count >= 1");
   if (set == EpisodeSet::evaluation && first + count > evaluation_limit(p))
     throw Error("evaluation.episodes: " + std::to_string(first + count) +
-                " asked for, but the trace's last part holds " +
+                " asked for, but the test part of the log holds " +
                 std::to_string(evaluation_limit(p)) + " disjoint windows of " +
                 std::to_string(p.workload.slots) + " slots");
   Exogenous x;
@@ -66,6 +69,8 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
         for (int n = 0; n < x.nodes; ++n)
           if (episode.draws(Stream::shift, n, t).uniform() < p.progress.shift)
             x.keep[x.at(i, t) + static_cast<std::size_t>(n)] = p.progress.keep;
+    place_jobs(p, seed, set, first + i, x.importance.data() + first_slot,
+               x.keep.empty() ? nullptr : x.keep.data() + first_slot);
     draw_failures(p.workload.failures, episode, x.slots, x.nodes,
                   x.availability.data() + first_slot,
                   x.health.empty() ? nullptr : x.health.data() + first_slot);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "sim/errors.h"
+#include "sim/place_jobs.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
@@ -354,7 +355,7 @@ void resolve_curves(CurveError& error, const Pool& pool, std::vector<Problem>& p
 /// Fills needs and budgets, whichever way they were given, and checks that the budgets can be used.
 void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
   std::vector<Resource*> all;
-  Resource only{"", pool.need, pool.budget};
+  Resource only{"", pool.need, pool.budget, {}};
   for (Resource& r : pool.resources) all.push_back(&r);
   if (all.empty()) all.push_back(&only);
   const std::size_t count = all.size();
@@ -372,9 +373,10 @@ void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
         pool.resources.empty() ? "pool" : "pool.resources[" + std::to_string(k) + "]";
     if (r.budget == 0) r.budget = pool.nodes;
     double most = 0;
+    const std::vector<double>& need = r.need_of_trace.empty() ? r.need.value : r.need_of_trace;
     for (int n = 0; n < pool.nodes; ++n) {
-      pool.needs[static_cast<std::size_t>(n) * count + k] = r.need[n];
-      most += pool.capacity[n] * r.need[n];
+      pool.needs[static_cast<std::size_t>(n) * count + k] = need[static_cast<std::size_t>(n)];
+      most += pool.capacity[n] * need[static_cast<std::size_t>(n)];
     }
     pool.budgets[k] = r.budget;
     if (r.budget > most)
@@ -508,6 +510,11 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
     resolver(follow->leader, "workload.calendar.leader");
     // Mean rates are known only when all else is right.
     if (problems.empty()) check_leaders(*follow, p, problems);
+  }
+  // Last, so that distributions of other keys draw what they always have.
+  if (auto* jobs = std::get_if<JobList>(&p.progress.jobs)) {
+    resolver(jobs->duration, "progress.jobs.duration");
+    check_jobs(*jobs, p, problems);
   }
   return problems;
 }

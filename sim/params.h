@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "sim/jobs.h"
 #include "sim/pool.h"
 #include "sim/workload.h"
 
@@ -190,6 +191,7 @@ struct Progress {
   double start = 0;
   double shift = 0;
   double keep = 0.3;
+  Jobs jobs;
 };
 template <class V>
 void fields(V& v, Progress& k) {
@@ -200,6 +202,7 @@ void fields(V& v, Progress& k) {
   v("start", k.start, Range{0, 1e9}, "wu", "progress before the first slot");
   v("shift", k.shift, Range{0, 1}, "1/slot", "probability that what is learned shifts in a slot");
   v("keep", k.keep, Range{0, 1}, "1", "share of the progress that survives a shift");
+  v("jobs", k.jobs, "whether jobs come and go at progress nodes");
 }
 
 /// How errors are reported as performance, P_n; the score of a slot is their importance-weighted

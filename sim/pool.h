@@ -77,6 +77,7 @@ struct Resource {
   std::string name;
   NodeValues need{1.0};
   double budget = 0;
+  std::vector<double> need_of_trace;  ///< [N] in place of `need`, from a trace; empty without one
 };
 template <class V>
 void fields(V& v, Resource& r) {

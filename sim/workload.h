@@ -258,63 +258,111 @@ void fields(V& v, HeavyTailPart& k) {
   v("largest", k.largest, above(0, 1e9), "wu", "larger jobs are cut to this");
 }
 
-/// How the work of one column of a request log arrives.
+/// How the work of one column of a log arrives.
 enum class Arrival { lump, stream };
+/// csv: a header line, then a line for each request; swf: Standard Workload Format.
+enum class LogFormat { csv, swf };
+/// What to do about lines in which a value is missing.
+enum class Missing { refuse, skip };
 
 struct WorkColumn {
   std::string column;
   double weight = 1;
   Arrival arrival = Arrival::lump;
   double rate = 0;
+  std::string lasts;
+  std::string until;
+
+  /// `column` holds units per second of a span of time, not units.
+  bool has_span() const { return !lasts.empty() || !until.empty(); }
 };
 template <class V>
 void fields(V& v, WorkColumn& c) {
-  v(required("column"), c.column, "name of a numeric column of the log");
+  v(required("column"), c.column,
+    "name of a numeric column of the log: units of work; `1` counts every line as one");
   v(required("weight"), c.weight, above(0, 1e9), "wu",
-    "work of one unit of the column, before scaling to `load`");
+    "work of one unit, before scaling to `load`");
   v("arrival", c.arrival,
-    "`lump`: all in the slot of the request; `stream`: at `rate` until complete");
-  v("rate", c.rate, Range{0, 1e12}, "units/s", "units of the column per second when streaming");
+    "`lump`: all in the slot of the request; `stream`: spread over the slots from there on");
+  v("rate", c.rate, Range{0, 1e12}, "units/s",
+    "units per second when streaming, where no span of time tells");
+  v("lasts", c.lasts,
+    "column of seconds: then `column` holds units per second of that span, e.g. processors");
+  v("until", c.until,
+    "column of times, like `time_column`: then `column` holds units per second until then");
 }
 struct Bucket {
   std::string column;
-  int quantiles = 3;
+  int quantiles = 0;
+  int top = 0;
 };
 template <class V>
 void fields(V& v, Bucket& b) {
-  v(required("column"), b.column, "name of a numeric column of the log");
-  v("quantiles", b.quantiles, Range{1, 256}, "",
-    "equally filled buckets, fitted on the training part");
+  v(required("column"), b.column, "name of a column of the log");
+  v("quantiles", b.quantiles, Range{0, 256}, "",
+    "equally filled buckets of a numeric column, fitted on the training part");
+  v("top", b.top, Range{0, 65536}, "",
+    "instead: buckets of a column of any text: its `top` - 1 most frequent values in the training "
+    "part, and all others");
 }
-/// Work of a real request log. Requests map to nodes by quantile buckets of named columns: node =
-/// row-major index of the buckets. The loader (scenarios) reads the log and fills `work`.
+/// A column that says how much of a resource the work of a request takes.
+struct NeedColumn {
+  std::string resource;
+  std::string column;
+};
+template <class V>
+void fields(V& v, NeedColumn& c) {
+  v(required("resource"), c.resource, "name of one of `pool.resources`");
+  v(required("column"), c.column, "name of a numeric column of the log");
+}
+/// Work of a real log. Requests map to nodes by buckets of named columns: node = row-major index of
+/// the buckets. The loader (scenarios) reads the log and fills what is below the line.
 struct TracePart {
   static constexpr const char* name = "trace";
   std::string file;
+  LogFormat format = LogFormat::csv;
   std::string time_column;
   std::vector<WorkColumn> work_columns;
   std::vector<Bucket> buckets;
+  std::vector<NeedColumn> need_columns;
+  Missing missing = Missing::refuse;
+  bool sort = false;
   double train_fraction = 0.7;
   double load = 0;
   int jitter = 0;
   double scale_jitter = 0;
 
+  // ----
   std::vector<double> work;      ///< [S, N] work that arrives in each slot of the log [wu]
   std::int64_t train_slots = 0;  ///< the first slots of `work`, for training and tuning
   std::vector<double> mean;      ///< [N] mean work per slot over the training part [wu]
-  std::vector<std::vector<double>> edges;  ///< per bucket column, its quantiles-1 inner edges
-  std::int64_t requests = 0;               ///< lines of the log that became work
+  std::vector<std::vector<double>> edges;       ///< per bucket column, its inner edges, if numeric
+  std::vector<std::vector<std::string>> names;  ///< per bucket column, its top values, if text
+  std::vector<std::vector<double>> needs;       ///< per need column, [N] need, mean 1 over the work
+  std::int64_t requests = 0;                    ///< lines of the log that became work
+  std::int64_t skipped = 0;                     ///< lines left out because a value is missing
   std::int64_t slots() const {
     return mean.empty() ? 0 : static_cast<std::int64_t>(work.size() / mean.size());
   }
 };
 template <class V>
 void fields(V& v, TracePart& k) {
-  v(required("file"), k.file, "request log, CSV with a header line; relative to the scenario file");
+  v(required("file"), k.file, "log of requests or jobs; relative to the scenario file");
+  v("format", k.format,
+    "`csv`: a header line names the columns; `swf`: Standard Workload Format, whose columns are "
+    "called job, submit_time, wait_time, runtime, processors, cpu_time, memory, "
+    "requested_processors, requested_time, requested_memory, status, user, group, executable, "
+    "queue, partition, preceding_job, think_time");
   v(required("time_column"), k.time_column,
     "column of the request times: seconds, or `YYYY-MM-DD hh:mm:ss.fraction`; must be sorted");
   v(required("work"), k.work_columns, "columns that make the work, with their weights");
-  v(required("buckets"), k.buckets, "columns whose quantile buckets map a request to a node");
+  v(required("buckets"), k.buckets, "columns whose buckets map a request to a node");
+  v("needs", k.need_columns,
+    "columns that give the resources their `need` at each node: the mean of the requests there in "
+    "the training part, as a multiple of the mean of all; both weighted by work");
+  v("missing", k.missing,
+    "lines in which a named column is empty (swf: -1): `refuse` the file, or `skip` the line");
+  v("sort", k.sort, "lines may come in any order; otherwise they must be in order of time");
   v("train_fraction", k.train_fraction, Range{0.05, 0.95}, "1",
     "leading share of the log (by time) for training and tuning; evaluation uses the rest");
   v("load", k.load, Range{0, 100}, "1",
@@ -454,4 +502,12 @@ void fields(V& v, Workload& w) {
 template <>
 struct cra::Choices<cra::sim::Arrival> {
   static constexpr std::array<const char*, 2> names{"lump", "stream"};
+};
+template <>
+struct cra::Choices<cra::sim::LogFormat> {
+  static constexpr std::array<const char*, 2> names{"csv", "swf"};
+};
+template <>
+struct cra::Choices<cra::sim::Missing> {
+  static constexpr std::array<const char*, 2> names{"refuse", "skip"};
 };

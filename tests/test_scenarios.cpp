@@ -268,7 +268,9 @@ TEST_CASE("every type of member reads and dumps") {
       "  forgetting: 0.0\n"
       "  start: 1.0\n"
       "  shift: 0.25\n"
-      "  keep: 1.0\n";
+      "  keep: 1.0\n"
+      "  jobs:\n"
+      "    kind: none\n";
   const EveryType every = read_every(text);
   CHECK(every.flag);
   CHECK(every.texts.back() == "a: \"b\"\n\\ \xC3\xA4");

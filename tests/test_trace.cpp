@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -12,72 +11,26 @@
 #include <vector>
 
 #include "scenario_texts.h"
-#include "scenarios/trace.h"
 #include "temporary_folder.h"
+#include "trace_logs.h"
 
 using namespace cra;
 using namespace cra::scenarios;
-using cra::testing::faults_of;
-using cra::testing::TemporaryFolder;
+using namespace cra::testing;
 
 namespace {
-
-using Faults = std::vector<std::string>;
-
-/// One column `size`, all in one bucket.
-sim::TracePart one_node() {
-  sim::TracePart part;
-  part.time_column = "time";
-  part.work_columns = {{"size", 1.0, sim::Arrival::lump, 0}};
-  part.buckets = {{"size", 1}};
-  part.train_fraction = 0.5;
-  return part;
-}
-
-TraceContext pool_of(int nodes, double slot_seconds = 1) {
-  return {nodes,
-          slot_seconds,
-          std::vector<double>(static_cast<std::size_t>(nodes), 1.0),
-          {static_cast<double>(nodes)}};
-}
-
-/// Reads a log with that text. Problems as "place: text", the folder cut off, or "key: text".
-Faults read(const std::string& csv, sim::TracePart& part, const TraceContext& context) {
-  const TemporaryFolder folder;
-  const std::string path = folder / "log.csv";
-  std::ofstream(path, std::ios::binary) << csv;
-  Faults faults;
-  for (const TraceProblem& p : read_trace(path, context, part)) {
-    const std::string place = p.place.empty() ? p.key : p.place.substr(folder.path().size() + 1);
-    faults.push_back(place + ": " + p.text);
-  }
-  return faults;
-}
 
 Faults faults_in(const std::string& csv) {
   sim::TracePart part = one_node();
   return read(csv, part, pool_of(1));
 }
 
-sim::TracePart work_of(const std::string& csv, sim::TracePart part, const TraceContext& context) {
-  CHECK(read(csv, part, context) == Faults{});
-  return part;
-}
-
-/// The log of the LLM service, where the environment or a neighbour of the repository has it.
-std::string llm_log() {
-  const char* folder = std::getenv("CRA_DATA");
-  const std::string data =
-      folder != nullptr ? folder : std::string(CRA_SOURCE_DIR) + "/../shared/data";
-  return data + "/llm-inference/conv.csv";
-}
-
 sim::TracePart llm_part() {
   sim::TracePart part;
   part.time_column = "TIMESTAMP";
-  part.work_columns = {{"ContextTokens", 0.25e-3, sim::Arrival::lump, 0},
-                       {"GeneratedTokens", 0.01, sim::Arrival::lump, 0}};
-  part.buckets = {{"ContextTokens", 3}, {"GeneratedTokens", 3}};
+  part.work_columns = {{"ContextTokens", 0.25e-3, sim::Arrival::lump, 0, "", ""},
+                       {"GeneratedTokens", 0.01, sim::Arrival::lump, 0, "", ""}};
+  part.buckets = {{"ContextTokens", 3, 0}, {"GeneratedTokens", 3, 0}};
   part.train_fraction = 0.7;
   part.load = 0.8;
   return part;
@@ -98,7 +51,7 @@ TEST_CASE("lumps: weight times value in the slot of the request, from the first 
 
 TEST_CASE("lumps: columns add up, slots may be longer than a second") {
   sim::TracePart part = one_node();
-  part.work_columns.push_back({"more", 10, sim::Arrival::lump, 0});
+  part.work_columns.push_back({"more", 10, sim::Arrival::lump, 0, "", ""});
   part = work_of("more,time,size\n1,0,4\n0,1.5,2\n2,2,1\n1,5.9,1\n", part, pool_of(1, 2));
   CHECK(part.work == std::vector<double>{16, 21, 11});
   CHECK(part.train_slots == 1);
@@ -106,7 +59,7 @@ TEST_CASE("lumps: columns add up, slots may be longer than a second") {
 
 TEST_CASE("streams: rate in each slot, the remainder in the last, nothing beyond the log") {
   sim::TracePart part = one_node();
-  part.work_columns[0] = {"size", 0.5, sim::Arrival::stream, 10};
+  part.work_columns[0] = {"size", 0.5, sim::Arrival::stream, 10, "", ""};
   part = work_of("time,size\n0,25\n0.99,10\n2,0\n3,4\n5,35\n", part, pool_of(1));
   // 25 = 10 + 10 + 5 in slots 0 to 2, 10 in slot 0, 4 in slot 3, 10 of 35 in slot 5, the last
   CHECK(part.work == std::vector<double>{10, 5, 2.5, 2, 0, 5});
@@ -117,7 +70,7 @@ TEST_CASE("streams: rate in each slot, the remainder in the last, nothing beyond
 
 TEST_CASE("buckets: quantiles of the training part, ties in the lower bucket, row-major nodes") {
   sim::TracePart part = one_node();
-  part.buckets = {{"size", 2}, {"other", 2}};
+  part.buckets = {{"size", 2, 0}, {"other", 2, 0}};
   part.train_fraction = 0.5;
   // training: slots 0 and 1 of 4. Median of sizes 1 2 3 4: 2.5; of others 5 5 5 9: 5
   const std::string csv =
@@ -136,7 +89,7 @@ TEST_CASE("buckets: quantiles of the training part, ties in the lower bucket, ro
 
 TEST_CASE("buckets: an atom fills one bucket and leaves others empty") {
   sim::TracePart part = one_node();
-  part.buckets = {{"size", 3}};
+  part.buckets = {{"size", 3, 0}};
   part = work_of("time,size\n0,7\n1,7\n2,7\n3,9\n", part, pool_of(3));
   CHECK(part.edges[0] == std::vector<double>{7, 7});
   CHECK(part.work == std::vector<double>{7, 0, 0, 7, 0, 0, 7, 0, 0, 0, 0, 9});
@@ -144,7 +97,7 @@ TEST_CASE("buckets: an atom fills one bucket and leaves others empty") {
 
 TEST_CASE("buckets: thirds of six interpolate between order statistics") {
   sim::TracePart part = one_node();
-  part.buckets = {{"size", 3}};
+  part.buckets = {{"size", 3, 0}};
   part.train_fraction = 0.9;
   // training: slots 0 to 8 of 10, sizes 0 10 20 30 40 60: positions 5/3 and 10/3
   part = work_of("time,size\n0,60\n1,10\n2,20\n3,30\n4,40\n5,0\n9,1\n", part, pool_of(3));
@@ -155,9 +108,9 @@ TEST_CASE("buckets: thirds of six interpolate between order statistics") {
 
 TEST_CASE("load: needs times work of the training part is that share of the budget") {
   sim::TracePart part = one_node();
-  part.buckets = {{"size", 2}};
+  part.buckets = {{"size", 2, 0}};
   part.load = 0.5;
-  TraceContext context{2, 1, {1, 3}, {8}};
+  TraceContext context{2, 1, {1, 3}, {8}, {}};
   part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
   // training mean (0.5, 1.5), needs (1, 3): 5 ru a slot; wanted 0.5 * 8 = 4: factor 0.8
   CHECK(part.mean[0] == doctest::Approx(0.4).epsilon(1e-15));
@@ -168,11 +121,11 @@ TEST_CASE("load: needs times work of the training part is that share of the budg
   part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
   CHECK(part.mean[1] == doctest::Approx(0.3).epsilon(1e-15));
   // of two resources the one that is short first: 5 of 10 and 2 of 2 without scaling, factor 0.5
-  context = {2, 1, {1, 1, 3, 1}, {10, 2}};
+  context = {2, 1, {1, 1, 3, 1}, {10, 2}, {"a", "b"}};
   part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
   CHECK(part.mean[1] == doctest::Approx(0.75).epsilon(1e-15));
   // a resource that nobody needs is never short
-  context = {2, 1, {1, 0, 3, 0}, {8, 1}};
+  context = {2, 1, {1, 0, 3, 0}, {8, 1}, {"a", "b"}};
   part = work_of("time,size\n0,1\n1,3\n2,5\n3,1\n", part, context);
   CHECK(part.mean[1] == doctest::Approx(1.2).epsilon(1e-15));
 }
@@ -209,7 +162,7 @@ TEST_CASE("times may be dates: across midnight, the end of February, and 100 ns"
 TEST_CASE("errors of lines: file:line, what was found, what is expected") {
   CHECK(faults_in("time,size\n0,4\n1,x\n2,\n3,-1\n4,nan\n5,inf\n6,1e999\n") ==
         Faults{"log.csv:3: size is \"x\", expected a number",
-               "log.csv:4: size is \"\", expected a number",
+               "log.csv:4: size is empty; `missing: skip` leaves out such lines",
                "log.csv:5: size is \"-1\", expected a number that is not negative",
                "log.csv:6: size is \"nan\", expected a number",
                "log.csv:7: size is \"inf\", expected a number",
@@ -287,7 +240,7 @@ TEST_CASE("keys that do not fit the log or each other") {
   CHECK(faults(part, pool_of(1)) ==
         Faults{"work.0.rate: is 2.5, but only a stream has a rate; a lump has none"});
   part = one_node();
-  part.buckets = {{"size", 2}, {"size", 3}};
+  part.buckets = {{"size", 2, 0}, {"size", 3, 0}};
   CHECK(faults(part, pool_of(5)) == Faults{"buckets: make 2 x 3 = 6 nodes, but pool.nodes is 5"});
   part.buckets.clear();
   part.work_columns.clear();
@@ -315,8 +268,8 @@ TEST_CASE("files that are no log") {
   };
   CHECK(fault(folder.path()) == "names a folder: \"" + folder.path() + "\"");
   CHECK(fault("/dev/zero") == "is not a regular file: \"/dev/zero\"");
-  CHECK(fault("no.csv").find(
-            "names no file: looked for \"no.csv\"\n  such a log can be had from") == 0);
+  CHECK(fault("no.csv").find("names no file: looked for \"no.csv\"\n  such a file is not part of "
+                             "this program; the head of the scenario says where to get it") == 0);
   const std::string huge = folder / "huge.csv";
   std::ofstream(huge) << "time,size\n";
   std::filesystem::resize_file(huge, (std::uintmax_t{1} << 30U) + 1);  // sparse: takes no room
@@ -355,7 +308,7 @@ TEST_CASE("a scenario finds its log beside it; a path from --set starts at the c
 }
 
 TEST_CASE("the LLM log: the numbers that are known of it") {
-  const std::string path = llm_log();
+  const std::string path = reference_data("llm-inference/conv.csv");
   if (!std::filesystem::exists(path)) {
     MESSAGE("skipped: no request log at " << path << " (CRA_DATA names another folder)");
     return;

@@ -42,7 +42,7 @@ void require_same_run(const std::string& path, const std::string& digest_there,
                       const scenarios::Scenario& s) {
   if (digest_there == digest) return;
   std::vector<std::string> what = differences(resolved_there, s.resolved, 8);
-  if (what.empty()) what = {"the work of a trace differs: the log is not the same file"};
+  if (what.empty()) what = {"a log or a curve differs: it is not the same file"};
   throw InputError(path + " is of another run; --force starts again" + listed(what));
 }
 

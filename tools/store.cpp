@@ -151,6 +151,23 @@ std::string run_digest(const scenarios::Scenario& s) {
   for (const sim::WorkloadPart& part : s.settings.sim.workload.parts) {
     if (const auto* trace = std::get_if<sim::TracePart>(&part)) {
       add(trace->work.data(), trace->work.size() * sizeof(double));
+      for (const std::vector<double>& need : trace->needs)
+        add(need.data(), need.size() * sizeof(double));
+    }
+  }
+  const sim::Progress& progress = s.settings.sim.progress;
+  if (const auto* curves = std::get_if<sim::CurveError>(&progress.error)) {
+    for (const sim::CurveSource& source : curves->curves) {
+      add(source.x.data(), source.x.size() * sizeof(double));
+      add(source.error.data(), source.error.size() * sizeof(double));
+    }
+  }
+  if (const auto* jobs = std::get_if<sim::JobList>(&progress.jobs)) {
+    for (const std::vector<sim::JobLog>* logs : {&jobs->train, &jobs->test}) {
+      for (const sim::JobLog& log : *logs) {
+        add(log.slot.data(), log.slot.size() * sizeof(std::int64_t));
+        add(log.node.data(), log.node.size() * sizeof(int));
+      }
     }
   }
   return results::sha256(bytes);

@@ -26,7 +26,7 @@ std::vector<results::Field> pack(const Checkpoint& c);
 Checkpoint unpack(const std::vector<results::Field>& fields);
 
 /// SHA-256 of all that decides the numbers of a run: the resolved scenario, seed included, and the
-/// work of its traces (the text names only the file).
+/// contents of its logs and curves (the text names only the files).
 std::string run_digest(const scenarios::Scenario& s);
 
 /// Keys whose values differ between two resolved scenarios: `training.updates is 3 there, 5 here`.
