@@ -58,7 +58,8 @@ sim::Params mixed_pool(const sim::ProgressErrorModel& error) {
 sim::Params judged_ring(const sim::ErrorModel& error) {
   sim::Params p = busy_ring(4, 25);
   p.errors = error;
-  p.workload.abandonment = 0.1;
+  // Work with deadlines leaves when it is late, and not before.
+  p.workload.abandonment = std::holds_alternative<sim::DeadlineError>(error) ? 0 : 0.1;
   must_resolve(p);
   return p;
 }
