@@ -15,9 +15,9 @@ using cra::testing::must_resolve;
 
 namespace {
 
-Params quick(LearnerKind learner) {
+Params quick(const LearnerKind& learner) {
   Params p;
-  p.agent.learner = std::move(learner);
+  p.agent.learner = learner;
   p.training.updates = 2;
   p.training.episodes = 2;
   p.training.replicas = 2;

@@ -91,7 +91,7 @@ TEST_CASE("arrivals_shown: the slot to come is seen, and only that one") {
     const View<float> features{f.data(), 2, feature_count(p)};
     observe(p, b, features);
     for (int n = 0; n < 2; ++n) {
-      const auto at = static_cast<std::size_t>(2 * t + n);
+      const std::size_t at = x.at(0, t) + static_cast<std::size_t>(n);
       CHECK(b.arrivals_now[static_cast<std::size_t>(n)] == x.arrivals[at]);
       CHECK(features.row(n)[arrivals] == static_cast<float>(x.arrivals[at]));
       CHECK(features.row(n)[available] == static_cast<float>(x.availability[at]));
