@@ -375,9 +375,10 @@ TEST_CASE("draw: trace windows: evaluation disjoint from training, in order, com
   const Exogenous test = draw(p, 1, EpisodeSet::evaluation, 0, 4);
   for (int i = 0; i < 4; ++i)
     for (int t = 0; t < 5; ++t) CHECK(test.arrivals[test.at(i, t)] == 40 + 5 * i + t);
-  CHECK_THROWS_WITH(draw(p, 1, EpisodeSet::evaluation, 0, 5),
-                    "evaluation.episodes: 5 asked for, but the test part of the log holds 4 disjoint "
-                    "windows of 5 slots");
+  CHECK_THROWS_WITH(
+      draw(p, 1, EpisodeSet::evaluation, 0, 5),
+      "evaluation.episodes: 5 asked for, but the test part of the log holds 4 disjoint "
+      "windows of 5 slots");
   std::vector<double> offsets;
   for (const EpisodeSet set : {EpisodeSet::training, EpisodeSet::tuning, EpisodeSet::warmup}) {
     const Exogenous x = draw(p, 1, set, 0, 200);
