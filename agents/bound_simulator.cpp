@@ -41,6 +41,8 @@ ErrorCurve curve_of(const sim::Params& p, int n) {
   const auto at = static_cast<std::size_t>(n);
   if (!p.pool.is_progress(n)) {
     if (const auto* k = std::get_if<sim::BacklogError>(&p.errors)) return BacklogCurve{k->scale[n]};
+    if (const auto* k = std::get_if<sim::LinearError>(&p.errors))
+      return LinearCurve{1 / k->scale[n]};
     if (const auto* k = std::get_if<sim::MissError>(&p.errors))
       return LinearCurve{p.workload.abandonment / k->mean[at]};
     if (const auto* k = std::get_if<sim::DeadlineError>(&p.errors))

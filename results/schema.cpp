@@ -43,7 +43,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"node", "capacity", "f8", "node", "wu/slot", "most work the node can do in a slot", true},
     {"node", "needs", "f8", "node,resource", "ru/wu", "resource per unit of work", true},
     {"node", "error_kind", "str", "", "1", "error of queue nodes: backlog, miss, deadline or anytime", true},
-    {"node", "error_scale", "f8", "node", "wu", "backlog at which the error of a queue node is 1/2", true, true},
+    {"node", "error_scale", "f8", "node", "wu", "backlog at which the error of a queue node is 1/2, or 1 where it is linear", true, true},
     {"node", "error_mean", "f8", "node", "wu/slot", "mean arrivals that missed work is divided by", false, true},
     {"node", "deadline", "f8", "node", "slot", "slots that work has, with the one it arrives in", false, true},
     {"node", "anytime_floor", "f8", "node", "1/wu", "error of a unit of work that no service removes", false, true},

@@ -368,12 +368,16 @@ void add_arrivals(const Params& p, const Episode& episode, Inflow& in) {
           }
       },
       p.workload.noise);
+  const double factor = work_factor(p.workload.level);
+  if (factor != 1)
+    for (std::size_t i = 0; i < in.at(in.slots, 0); ++i) in.arrivals[i] *= factor;
 }
 
 std::vector<double> mean_rate(const Params& p) {
   std::vector<double> mean(static_cast<std::size_t>(p.pool.nodes), 0);
   for (const WorkloadPart& part : p.workload.parts)
     std::visit([&](const auto& kind) { add_mean(kind, p, mean); }, part);
+  for (double& rate : mean) rate *= work_factor(p.workload.level);
   return mean;
 }
 
@@ -393,6 +397,7 @@ std::vector<double> base_rate(const Params& p) {
             add_mean(kind, p, base);
         },
         part);
+  for (double& rate : base) rate *= work_factor(p.workload.level);
   return base;
 }
 

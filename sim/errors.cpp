@@ -50,6 +50,7 @@ double progress_scale(const Params& p, int n) {
 double backlog_scale(const Params& p, int n) {
   const auto at = static_cast<std::size_t>(n);
   if (const auto* k = std::get_if<BacklogError>(&p.errors)) return k->scale[n];
+  if (const auto* k = std::get_if<LinearError>(&p.errors)) return k->scale[n] / 2;
   // Where the error of what waits is 1/2; and what arrives before the first of it is late.
   if (const auto* k = std::get_if<MissError>(&p.errors))
     return k->mean[at] / (2 * p.workload.abandonment);
@@ -88,6 +89,7 @@ double error_relief(const Params& p, const Batch& b, std::size_t i, int n) {
   const auto at = static_cast<std::size_t>(n);
   if (const auto* k = std::get_if<BacklogError>(&p.errors))
     return backlog_phi_slope(b.backlog[i] / k->scale[n]) / k->scale[n];
+  if (const auto* k = std::get_if<LinearError>(&p.errors)) return 1 / k->scale[n];
   if (const auto* k = std::get_if<MissError>(&p.errors))
     return p.workload.abandonment / k->mean[at];
   if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {

@@ -43,6 +43,8 @@ inline QueueEnd end_slot(const Params& p, int n, const QueueSlot& s) {
   const auto at = static_cast<std::size_t>(n);
   if (const auto* k = std::get_if<BacklogError>(&p.errors))
     return {backlog_phi(s.waiting / k->scale[n]), lost, stays};
+  if (const auto* k = std::get_if<LinearError>(&p.errors))
+    return {s.waiting / k->scale[n], lost, stays};
   if (const auto* k = std::get_if<MissError>(&p.errors)) return {lost / k->mean[at], lost, stays};
   if (const auto* k = std::get_if<DeadlineError>(&p.errors)) {
     const double in_time = k->slots[n] > 1 ? s.young + s.arrivals : 0;
@@ -74,6 +76,8 @@ inline QueueGradient end_slot_backward(const Params& p, int n, const QueueSlot& 
     return {late ? d_error / k->mean[at] : d_backlog, 0};
   }
   const double stays = (1 - p.workload.abandonment) * d_backlog;
+  if (const auto* k = std::get_if<LinearError>(&p.errors))
+    return {d_error / k->scale[n] + stays, 0};
   if (const auto* k = std::get_if<MissError>(&p.errors))
     return {d_error * p.workload.abandonment / k->mean[at] + stays, 0};
   const double scale = std::get<BacklogError>(p.errors).scale[n];

@@ -228,7 +228,8 @@ void resolve_queue_errors(Params& p, std::vector<Problem>& problems) {
   if (reserve != nullptr && std::holds_alternative<AnytimeError>(p.errors))
     problems.push_back({"pool.reserve", "serves work that waits; with `anytime` errors none does"});
   if (reserve != nullptr && reserve->dispatch == Dispatch::optimal &&
-      (std::holds_alternative<MissError>(p.errors) ||
+      (std::holds_alternative<LinearError>(p.errors) ||
+       std::holds_alternative<MissError>(p.errors) ||
        std::holds_alternative<DeadlineError>(p.errors)))
     problems.push_back({"pool.reserve.dispatch",
                         "is optimal, which evens out the slopes of `backlog` errors; these errors "
@@ -353,7 +354,13 @@ void resolve_curves(CurveError& error, const Pool& pool, std::vector<Problem>& p
 }
 
 /// Fills needs and budgets, whichever way they were given, and checks that the budgets can be used.
-void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
+void resolve_resources(Pool& pool, Level level, std::vector<Problem>& problems) {
+  // Where nothing arrives, more work means that a unit of it takes more.
+  const bool only_trains = !pool.groups.empty() &&
+                           std::all_of(pool.groups.begin(), pool.groups.end(), [](const Group& g) {
+                             return g.dynamics == Dynamics::progress;
+                           });
+  const double factor = only_trains ? work_factor(level) : 1;
   std::vector<Resource*> all;
   Resource only{"", pool.need, pool.budget, {}};
   for (Resource& r : pool.resources) all.push_back(&r);
@@ -375,8 +382,9 @@ void resolve_resources(Pool& pool, std::vector<Problem>& problems) {
     double most = 0;
     const std::vector<double>& need = r.need_of_trace.empty() ? r.need.value : r.need_of_trace;
     for (int n = 0; n < pool.nodes; ++n) {
-      pool.needs[static_cast<std::size_t>(n) * count + k] = need[static_cast<std::size_t>(n)];
-      most += pool.capacity[n] * need[static_cast<std::size_t>(n)];
+      const double takes = factor * need[static_cast<std::size_t>(n)];
+      pool.needs[static_cast<std::size_t>(n) * count + k] = takes;
+      most += pool.capacity[n] * takes;
     }
     pool.budgets[k] = r.budget;
     if (r.budget > most)
@@ -433,7 +441,7 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
   for (std::size_t k = 0; k < p.pool.resources.size(); ++k)
     resolver(p.pool.resources[k].need, "pool.resources[" + std::to_string(k) + "].need");
   // A wrong capacity or need would make the budget look wrong as well: one fault, one message.
-  if (problems.empty()) resolve_resources(p.pool, problems);
+  if (problems.empty()) resolve_resources(p.pool, p.workload.level, problems);
   resolver(p.workload.importance, "workload.importance");
   for (std::size_t i = 0; i < p.workload.parts.size(); ++i) {
     const std::string path = "workload.parts[" + std::to_string(i) + "]";

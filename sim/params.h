@@ -21,6 +21,15 @@ template <class V>
 void fields(V& v, BacklogError& k) {
   v("scale", k.scale, above(0, 1e9), "wu", "backlog at which the error of a node is 1/2");
 }
+/// eps = y / scale: a cost for every unit of work that waits, the classic of queueing control.
+struct LinearError {
+  static constexpr const char* name = "linear";
+  NodeValues scale{2.0};
+};
+template <class V>
+void fields(V& v, LinearError& k) {
+  v("scale", k.scale, above(0, 1e9), "wu", "backlog at which the error of a node is 1");
+}
 /// Abandonment as a soft deadline: of the work that waits, the share workload.abandonment is lost
 /// in a slot, so work survives 1 / abandonment slots on average. eps = what is lost / mean
 /// arrivals. Linear in the waiting work.
@@ -76,8 +85,8 @@ void fields(V& v, AnytimeError& k) {
   v("scale", k.scale, above(0, 1e9), "1",
     "service per arriving work at which the fall is under way, x0");
 }
-using ErrorModel =
-    std::variant<BacklogError, MissError, DeadlineError, AnytimeError>;  // <- the registration
+using ErrorModel = std::variant<BacklogError, LinearError, MissError, DeadlineError,
+                                AnytimeError>;  // <- the registration
 
 /// eps = floor + gain (1 + x / scale)^(-exponent) of the progress x: how validation errors fall
 /// with training (shifted so that x = 0 is finite).

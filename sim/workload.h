@@ -472,8 +472,16 @@ void fields(V& v, FollowCalendar& k) {
 }
 using Calendar = std::variant<SteadyCalendar, WindowsCalendar, WalkCalendar, FollowCalendar>;
 
+/// How much work there is: the same episodes, with all work multiplied. A pool that only trains has
+/// no arrivals; there a unit of work takes so much more of every resource.
+enum class Level { easy, normal, hard };
+constexpr double work_factor(Level level) {
+  return level == Level::easy ? 0.8 : level == Level::hard ? 1.2 : 1.0;
+}
+
 struct Workload {
   int slots = 120;
+  Level level = Level::normal;
   double slot_seconds = 1;
   double abandonment = 0.02;
   NodeValues importance{1.0};
@@ -485,6 +493,10 @@ struct Workload {
 template <class V>
 void fields(V& v, Workload& w) {
   v("slots", w.slots, Range{1, 1000000}, "slots", "length of an episode, T");
+  v("level", w.level,
+    "all arrivals times 0.8, 1 or 1.2: with a load of 0.75 at `normal` that is 0.6, 0.75, 0.9; "
+    "where "
+    "all nodes train, all needs");
   v("slot_seconds", w.slot_seconds, above(0, 1e6), "s", "duration of a slot; used by traces");
   v("abandonment", w.abandonment, below(0, 1), "1/slot",
     "share of the waiting work that is lost in a slot");
@@ -499,6 +511,10 @@ void fields(V& v, Workload& w) {
 
 }  // namespace cra::sim
 
+template <>
+struct cra::Choices<cra::sim::Level> {
+  static constexpr std::array<const char*, 3> names{"easy", "normal", "hard"};
+};
 template <>
 struct cra::Choices<cra::sim::Arrival> {
   static constexpr std::array<const char*, 2> names{"lump", "stream"};

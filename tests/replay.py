@@ -149,6 +149,8 @@ def end_of_queue(c, waiting, arrivals, earlier, served):
     if kind == b"backlog":
         z = waiting / c["error_scale"]
         return z * z / (1 + z), theta * waiting, (1 - theta) * waiting
+    if kind == b"linear":
+        return waiting / c["error_scale"], theta * waiting, (1 - theta) * waiting
     if kind == b"miss":
         return theta * waiting / c["error_mean"], theta * waiting, (1 - theta) * waiting
     if kind == b"deadline":

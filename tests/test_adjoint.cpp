@@ -190,6 +190,7 @@ Params sharing_pool() {
 }  // namespace
 
 TEST_CASE("step_backward: every error of queues, and progress that is shared") {
+  check_costs(ring_with(LinearError{}));
   check_costs(ring_with(MissError{}));
   check_costs(ring_with(deadlines()));
   check_costs(ring_with(AnytimeError{}));

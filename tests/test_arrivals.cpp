@@ -365,3 +365,38 @@ TEST_CASE("resolve: parts and calendars whose numbers do not fit together are re
   q.workload.calendar = follow;
   CHECK(says(q) == "workload.calendar.leader of node 2 is 0, a node at which no work arrives");
 }
+TEST_CASE("level: the same episodes with 0.8, 1 or 1.2 times the work") {
+  Params p;
+  p.pool.nodes = 3;
+  p.workload.slots = 20;
+  PoissonPart jobs;
+  jobs.rate = 0.6;
+  p.workload.parts.emplace_back(jobs);
+  CascadePart platoons;
+  p.workload.parts.emplace_back(platoons);
+  REQUIRE(resolve(p, 1).empty());
+  const Exogenous normal = draw(p, 1, EpisodeSet::training, 0, 2);
+  const double mean = mean_rate(p)[0], base = base_rate(p)[0];
+  for (const auto& [level, factor] : {std::pair{Level::easy, 0.8}, {Level::hard, 1.2}}) {
+    p.workload.level = level;
+    const Exogenous x = draw(p, 1, EpisodeSet::training, 0, 2);
+    for (std::size_t i = 0; i < x.arrivals.size(); ++i)
+      CHECK(x.arrivals[i] == normal.arrivals[i] * factor);
+    CHECK(mean_rate(p)[0] == doctest::Approx(factor * mean));
+    CHECK(base_rate(p)[0] == doctest::Approx(factor * base));
+  }
+}
+
+TEST_CASE("level: where all nodes train, a unit of work takes 0.8 or 1.2 times the resources") {
+  Params p;
+  p.pool.nodes = 2;
+  p.pool.groups = {{"jobs", 2, Dynamics::progress}};
+  p.pool.need = 0.5;
+  p.pool.budget = 1;
+  p.workload.level = Level::hard;
+  for (int twice = 0; twice < 2; ++twice) {  // to resolve again changes nothing
+    REQUIRE(resolve(p, 1).empty());
+    CHECK(p.pool.needs[1] == 0.5 * 1.2);
+    CHECK(p.pool.budgets[0] == 1);
+  }
+}

@@ -94,6 +94,7 @@ std::vector<sim::Params> pools() {
   all.back().cost.worst = 0.3;
   sim::DeadlineError deadline;
   deadline.slots.given = std::vector<double>{1, 2, 4, 5};
+  all.push_back(judged_ring(sim::LinearError{}));
   all.push_back(judged_ring(sim::MissError{}));
   all.push_back(judged_ring(deadline));
   all.push_back(judged_ring(sim::AnytimeError{}));

@@ -78,7 +78,7 @@ TEST_CASE("keys: one line per key, with type, unit, range, default and meaning")
   CHECK(find(all, "workload.calendar")->range == "steady, windows, walk, follow");
   REQUIRE(find(all, "workload.failures[wear].down") != nullptr);
   CHECK(find(all, "progress.error")->default_ == "power_law");
-  CHECK(find(all, "errors")->range == "backlog, miss, deadline, anytime");
+  CHECK(find(all, "errors")->range == "backlog, linear, miss, deadline, anytime");
   REQUIRE(find(all, "progress.sharing[].followers") != nullptr);
   CHECK(find(all, "progress.sharing[].followers")->type == "list");
   CHECK(find(all, "progress.sharing[].followers")->range == "[0, 65535]");

@@ -1,4 +1,5 @@
-"""Every shipped scenario runs to its end, cut short, and `cra check` accepts what it wrote.
+"""Every shipped scenario runs to its end, cut short, `cra check` accepts what it wrote, and the
+bits do not depend on the number of threads.
 
 usage: test_scenarios_runs.py CRA FOLDER_OF_SCENARIOS [unittest options]
 """
@@ -10,6 +11,9 @@ import sys
 import tempfile
 import unittest
 
+import h5py
+import numpy as np
+
 CRA = str(pathlib.Path(sys.argv[1]).resolve())
 SCENARIOS = sorted(pathlib.Path(sys.argv[2]).resolve().glob("*.yaml"))
 SHORT = [word for key in ("training.updates=2", "training.warmup_episodes=2",
@@ -17,6 +21,20 @@ SHORT = [word for key in ("training.updates=2", "training.warmup_episodes=2",
                           "evaluation.baselines=[uniform]") for word in ("--set", key)]
 # Their logs are not part of the repository.
 NEED_A_LOG = {"llm_serving.yaml", "training_real_curves.yaml", "dlrm_three_resources.yaml"}
+
+
+def contents(path):
+    """Bytes of every dataset that may depend on the scenario and the seed only."""
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and not name.startswith("provenance"):
+            data = np.asarray(item[()])
+            found[name] = repr(data.tolist()) if data.dtype.hasobject else data.tobytes()
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return found
 
 
 class ShippedScenarios(unittest.TestCase):
@@ -41,12 +59,18 @@ class ShippedScenarios(unittest.TestCase):
                 continue
             with self.subTest(scenario=path.name):
                 result = os.path.join(self.folder, path.stem + ".h5")
-                run = self.call("run", str(path), *SHORT, "--quiet", "--out", result)
+                run = self.call("run", str(path), *SHORT, "--quiet", "--threads", "1", "--out", result)
                 self.assertEqual(run.returncode, 0, run.stderr)
                 self.assertEqual(run.stdout.split()[0], path.stem + ":", "it is named as its file")
                 check = self.call("check", result)
                 self.assertEqual(check.returncode, 0, check.stderr)
                 self.assertIn(": ok (", check.stdout)
+                again = os.path.join(self.folder, path.stem + "-3.h5")
+                run = self.call("run", str(path), *SHORT, "--quiet", "--threads", "3", "--out", again)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                one, three = contents(result), contents(again)
+                self.assertGreater(len(one), 80)
+                self.assertEqual([k for k in one if one[k] != three.get(k)], [])
 
     def test_the_log_that_is_missing_is_named(self):
         path = next(path for path in SCENARIOS if path.name == "llm_serving.yaml")

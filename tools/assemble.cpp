@@ -188,6 +188,7 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
   const auto at_queues = [&](const Doubles& x) { return where(p.pool, sim::Dynamics::queue, x); };
   Doubles scale(static_cast<std::size_t>(p.pool.nodes), kMissing);
   if (const auto* k = std::get_if<sim::BacklogError>(&p.errors)) scale = at_queues(k->scale.value);
+  if (const auto* k = std::get_if<sim::LinearError>(&p.errors)) scale = at_queues(k->scale.value);
   const sim::SharedReserve* reserve = p.pool.shared_reserve();
   const sim::LotteryService* lottery = p.pool.lottery();
   const bool progress = p.pool.has_progress();

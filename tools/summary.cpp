@@ -41,6 +41,13 @@ std::vector<std::size_t> by_cost(const Summary& s) {
 
 Json number_or_null(bool there, double x) { return there ? Json(x) : Json(nullptr); }
 
+/// Below this share of the best heuristic's cost, the distance to the bound is mostly the slack of
+/// the bound itself: no gap that could be closed.
+constexpr double kLeastGap = 1e-3;
+bool has_gap(const Summary& s, double best_cost) {
+  return s.bound && best_cost - s.bound->lower.mean > kLeastGap * best_cost;
+}
+
 /// What no policy can gain any more, as the end of a verdict: ",\nand no policy whatever ...".
 std::string limit_words(const Row& row, const BoundMeans& bound) {
   if (!(row.cost.mean > 0)) return "";
@@ -98,7 +105,7 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (&all[i] == best) continue;
     s.rows[i].against_best = results::paired(all[i].cost, best->cost, resamples, seed);
-    if (s.bound && best_cost > s.bound->lower.mean) {
+    if (has_gap(s, best_cost)) {
       s.rows[i].gap_closed = (best_cost - s.rows[i].cost.mean) / (best_cost - s.bound->lower.mean);
     }
     if (all[i].kind == "learned" && best_cost > 0) {
@@ -139,6 +146,15 @@ std::string verdict(const Row& row, const Summary& s, const std::string& subject
          " %).";
 }
 
+/// What is left to learn, where that is nothing.
+std::string nothing_left(const Summary& s) {
+  const auto best =
+      std::find_if(s.rows.begin(), s.rows.end(), [&](const Row& r) { return r.name == s.best; });
+  if (!s.bound || best == s.rows.end() || has_gap(s, best->cost.mean)) return "";
+  return "\nThere is nothing to gain: " + s.best +
+         ", the best tuned heuristic, is within 0.1 % of the certified bound.";
+}
+
 std::string verdict_text(const Summary& s) {
   const auto learned =
       std::count_if(s.rows.begin(), s.rows.end(), [](const Row& r) { return r.kind == "learned"; });
@@ -154,6 +170,7 @@ std::string verdict_text(const Summary& s) {
     if (s.bound) sentence.insert(sentence.size() - 1, limit_words(r, *s.bound));
     text += sentence;
   }
+  if (!text.empty()) text += nothing_left(s);
   return text;
 }
 
