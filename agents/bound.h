@@ -289,8 +289,9 @@ std::string no_bound_because(const sim::Params& p);
 /// The problem of episode i of x. \param p resolved, and no_bound_because(p) is empty
 ClairvoyantProblem clairvoyant_problem(const sim::Params& p, const sim::Exogenous& x,
                                        std::int64_t i);
-/// Cost per slot of commands in the simulator, episode i of x. Where there is a reserve, its
-/// dispatch is the simulator's and the commands are polished by gradient steps there.
+/// Cost per slot of commands in the simulator, episode i of x, given as weights of bundles that are
+/// filled like water, whatever the pool's own action and conflict rule. Where there is a reserve,
+/// its dispatch is the simulator's and the commands are polished by gradient steps there.
 double simulated_cost(const sim::Params& p, const sim::Exogenous& x, std::int64_t i,
                       const ClairvoyantProblem& problem, const Commands& c);
 

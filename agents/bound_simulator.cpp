@@ -220,6 +220,12 @@ double polish(Replay& replay, std::vector<double> decisions, double least) {
 
 double simulated_cost(const sim::Params& p, const sim::Exogenous& x, std::int64_t i,
                       const ClairvoyantProblem& problem, const Commands& c) {
+  if (p.pool.action != sim::Action::bundle || p.pool.conflict != sim::Conflict::waterfill) {
+    sim::Params plain = p;
+    plain.pool.action = sim::Action::bundle;
+    plain.pool.conflict = sim::Conflict::waterfill;
+    return simulated_cost(plain, x, i, problem, c);
+  }
   Replay replay(p, x, i);
   const auto size = static_cast<std::size_t>(replay.size());
   const bool reserve = p.pool.shared_reserve() != nullptr;

@@ -274,6 +274,20 @@ TEST_CASE("simulated_cost: with a reserve, too, the simulator comes near the bou
   }
 }
 
+TEST_CASE("clairvoyant_bound: the feasible side is that of bundles under every action") {
+  const sim::Params bundle = mixed_pool(sim::PowerLawError{});
+  const sim::Exogenous x = sim::draw(bundle, 3, EpisodeSet::evaluation, 0, 3);
+  const Bound expected = clairvoyant_bound(bundle, x);
+  for (const sim::Action action : {sim::Action::per_resource, sim::Action::raw}) {
+    sim::Params p = bundle;
+    p.pool.action = action;
+    must_resolve(p);
+    const Bound bound = clairvoyant_bound(p, x);
+    CHECK(bound.lower == expected.lower);
+    CHECK(bound.upper == expected.upper);
+  }
+}
+
 TEST_CASE("clairvoyant_bound: says why there is none") {
   const auto reason = [](const auto& change) {
     sim::Params p = busy_ring(3, 4);
