@@ -155,7 +155,8 @@ TEST_CASE("choices and kinds list what there is, and suggest the nearest") {
   CHECK(faults_of(with_part("constant")) ==
         Faults{"s.yaml:6:7: missing required key \"rate\" in workload.parts.0"});
   CHECK(faults_of(smallest("errors: [backlog]\n")) ==
-        Faults{"s.yaml:5:9: errors is a list, expected a kind (backlog, linear, miss, deadline, anytime) "
+        Faults{"s.yaml:5:9: errors is a list, expected a kind (backlog, linear, miss, deadline, "
+               "anytime) "
                "or a map with `kind`"});
 }
 
