@@ -115,7 +115,7 @@ void walk(Check check) {
 /// The same numbers for the nodes in reverse order. \param width  numbers of a node
 void turn(std::vector<double>& x, int nodes, int width = 1) {
   std::vector<double> y;
-  const auto row = static_cast<std::size_t>(nodes * width);
+  const auto row = static_cast<std::size_t>(nodes) * static_cast<std::size_t>(width);
   for (std::size_t from = 0; from < x.size(); from += row)
     for (int n = nodes; n-- > 0;)
       for (int k = 0; k < width; ++k)

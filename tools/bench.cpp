@@ -23,7 +23,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kSlots = 16;             // of one measured episode
 constexpr double kLeastSeconds = 0.3;  // measured for each figure
-constexpr int kLeastRounds = 7;
+constexpr double kLongSeconds = 1;
+constexpr std::size_t kLeastRounds = 7, kFewRounds = 3;
 // Memory a slot touches per node of the pool below, columns of doubles: read are the weights,
 // arrivals, availability, importance of this slot and the next, backlog, rate, two averages and the
 // slots down; written are the last five, last arrivals, importance, availability, error, grant,
@@ -42,7 +43,9 @@ template <class Prepare, class Work>
 double median_seconds(Prepare prepare, Work work) {
   std::vector<double> seconds;
   double total = 0;
-  while (total < kLeastSeconds || seconds.size() < kLeastRounds) {
+  // Long work is repeated less often, or the largest sizes would take minutes.
+  while (total < kLeastSeconds ||
+         seconds.size() < (total < kLongSeconds ? kLeastRounds : kFewRounds)) {
     prepare();
     const auto start = std::chrono::steady_clock::now();
     work();
