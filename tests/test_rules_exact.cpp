@@ -256,7 +256,9 @@ TEST_CASE("proportional_fair: the conditions of its optimum, for one and three r
       for (int i = 0; i < n * resources; ++i) needs.push_back(0.2 + number(2, i, n));
       for (int k = 0; k < resources; ++k) {
         double all = 0;
-        for (int i = 0; i < n; ++i) all += 1.2 * needs[static_cast<std::size_t>(i * resources + k)];
+        for (int i = 0; i < n; ++i)
+          all += 1.2 * needs[static_cast<std::size_t>(i) * static_cast<std::size_t>(resources) +
+                             static_cast<std::size_t>(k)];
         budgets.push_back(all * (0.3 + 0.5 * number(3, k, n)));
       }
       sim::Params p = pool_of(needs, budgets, 1.2);
