@@ -156,7 +156,7 @@ std::vector<double> Market::newton(const std::vector<double>& price) const {
   for (std::size_t k = 0; k < price.size(); ++k)
     if (price[k] > 0 || left_[k] < 0) free.push_back(k);
   for (;;) {
-    const std::vector<double> step = newton(price, free);
+    std::vector<double> step = newton(price, free);
     // A price of 0 cannot fall: without it once more.
     const auto stuck = [&](std::size_t k) { return price[k] <= 0 && step[k] < 0; };
     const auto rest = std::remove_if(free.begin(), free.end(), stuck);

@@ -247,7 +247,7 @@ struct MpcRule {
   static constexpr bool ordered = true;  // Adam goes by signs, which rounding decides at ties
   static std::vector<Knob> knobs() { return horizons(); }
   static std::string unfit(const sim::Params& p) {
-    if (const std::string why = needs_gradient(p); !why.empty()) return why;
+    if (std::string why = needs_gradient(p); !why.empty()) return why;
     return std::holds_alternative<sim::DeadlineError>(p.errors)
                ? "would have to know when waiting work is due, which it is not told"
                : "";

@@ -131,12 +131,4 @@ inline double chance(const Seen& s, int n) {
   return -std::log(draws.uniform());
 }
 
-/// Largest share of any budget that a unit of work at node n takes [slot/wu].
-inline double largest_share(const sim::Params& p, int n) {
-  double share = 0;
-  for (int k = 0; k < p.pool.resource_count(); ++k)
-    share = std::max(share, p.pool.need_of(n, k) / p.pool.budgets[static_cast<std::size_t>(k)]);
-  return share;
-}
-
 }  // namespace cra::agents

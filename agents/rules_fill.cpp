@@ -74,7 +74,7 @@ struct DominantShareRule {
   static void weigh(const Seen& s, const double*, double* w) {
     Filling f(s);
     std::vector<double> speed;
-    for (int n = 0; n < s.nodes; ++n) speed.push_back(1 / largest_share(s.params, n));
+    for (int n = 0; n < s.nodes; ++n) speed.push_back(1 / sim::largest_share(s.params, n));
     f.raise(speed.data(), f.asks().data());
     f.finish(w);
   }
@@ -92,7 +92,7 @@ struct MaxWeightRule {
     Filling f(s);
     std::vector<double> key;
     for (int n = 0; n < s.nodes; ++n)
-      key.push_back(s.importance[n] * s.backlog[n] / largest_share(s.params, n));
+      key.push_back(s.importance[n] * s.backlog[n] / sim::largest_share(s.params, n));
     f.in_order(by_falling(key));
     f.finish(w);
   }
@@ -106,7 +106,8 @@ struct CmuRule {
   static void weigh(const Seen& s, const double*, double* w) {
     Filling f(s);
     std::vector<double> key;
-    for (int n = 0; n < s.nodes; ++n) key.push_back(s.importance[n] / largest_share(s.params, n));
+    for (int n = 0; n < s.nodes; ++n)
+      key.push_back(s.importance[n] / sim::largest_share(s.params, n));
     f.in_order(by_falling(key));
     f.finish(w);
   }

@@ -37,9 +37,9 @@ struct KleinrockRule {
   static void weigh(const Seen& s, const double*, double* w) {
     // In shares of the scarcest budget, so that one number bounds the sum.
     std::vector<double> load;
-    for (int n = 0; n < s.nodes; ++n) load.push_back(s.slow[n] * largest_share(s.params, n));
+    for (int n = 0; n < s.nodes; ++n) load.push_back(s.slow[n] * sim::largest_share(s.params, n));
     kleinrock_rates(load.data(), s.importance, s.placed, w, s.nodes);
-    for (int n = 0; n < s.nodes; ++n) w[n] /= largest_share(s.params, n);
+    for (int n = 0; n < s.nodes; ++n) w[n] /= sim::largest_share(s.params, n);
   }
 };
 
@@ -98,7 +98,8 @@ struct GreedyMarginRule {
     std::vector<Bid> bids;
     const auto bid = [&](int n) {
       return Bid{
-          curves[static_cast<std::size_t>(n)].gain_at(f.rate(n)) / largest_share(s.params, n), n};
+          curves[static_cast<std::size_t>(n)].gain_at(f.rate(n)) / sim::largest_share(s.params, n),
+          n};
     };
     for (int n = 0; n < s.nodes; ++n) {
       curves.push_back(curve_of(s, n, s.fast[n]));
@@ -109,7 +110,7 @@ struct GreedyMarginRule {
       std::pop_heap(bids.begin(), bids.end());
       const int n = bids.back().node;
       bids.pop_back();
-      const double quantum = knob[0] / s.nodes / largest_share(s.params, n);
+      const double quantum = knob[0] / s.nodes / sim::largest_share(s.params, n);
       if (!(bid(n).gain > 0) || f.give(n, quantum, f.cap(n)) <= 1e-9 * quantum) continue;
       bids.push_back(bid(n));
       std::push_heap(bids.begin(), bids.end());

@@ -47,6 +47,13 @@ double progress_scale(const Params& p, int n) {
   return 1;  // a flat curve: nothing to remove
 }
 
+double largest_share(const Params& p, int n) {
+  double share = 0;
+  for (int k = 0; k < p.pool.resource_count(); ++k)
+    share = std::max(share, p.pool.need_of(n, k) / p.pool.budgets[static_cast<std::size_t>(k)]);
+  return share;
+}
+
 double backlog_scale(const Params& p, int n) {
   const auto at = static_cast<std::size_t>(n);
   if (const auto* k = std::get_if<BacklogError>(&p.errors)) return k->scale[n];

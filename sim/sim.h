@@ -72,6 +72,9 @@ struct Exogenous {
 Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t first,
                std::int64_t count);
 
+/// Largest share of any budget that a unit of work at node n takes [slot/wu].
+double largest_share(const Params& p, int n);
+
 /// Evaluation episodes that exist: the disjoint windows of the shortest trace's last part and of
 /// the test lists of jobs, or 2^31 without traces and lists.
 std::int64_t evaluation_limit(const Params& p);

@@ -1,6 +1,8 @@
 // tests/clairvoyant_problems.h: clairvoyant problems that tests solve.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -174,6 +176,28 @@ inline ClairvoyantProblem random_joint_problem(Dice& d) {
           node.feeds.push_back({follower, d.uniform(0, 1)});
   }
   return p;
+}
+
+/// Solves p and checks that neither the multipliers found nor `tries` others near them certify more
+/// than a cost that can be had. \param exact  the bound must also be tight  \returns its slack, as
+/// a share of the upper side; 0 where that is next to nothing, or the bound need not be tight
+inline double certified_slack(const ClairvoyantProblem& p, int tries, bool exact, Dice& d) {
+  const Clairvoyant found = interior_point(p);
+  double upper = clairvoyant_cost(p, found.commands);
+  CHECK(upper == doctest::Approx(found.upper).epsilon(1e-12));
+  for (int i = 0; i < 5; ++i) upper = std::min(upper, clairvoyant_cost(p, random_commands(p, d)));
+  CHECK(found.lower <= upper);
+  CHECK(std::max(0.0, certificate(p, found.multipliers)) ==
+        doctest::Approx(found.lower).epsilon(1e-9));
+  for (int i = 0; i < tries; ++i)
+    CHECK(certificate(p, random_prices(p, found.multipliers, d)) <= upper);
+  if (!exact) return 0;
+  const double slack = found.upper - found.lower;
+  // The absolute goal of 1e-7 is in units of the mean importance, a power of two near it.
+  double importance = 0;
+  for (const double w : p.importance) importance += w / static_cast<double>(p.importance.size());
+  CHECK(slack <= std::max(1e-3 * found.upper, 1.5e-7 * importance));
+  return found.upper > 1e-3 ? slack / found.upper : 0;
 }
 
 }  // namespace cra::testing

@@ -119,6 +119,34 @@ TEST_CASE("step_queue_rows: the same bits on every instruction set and for any s
   }
 }
 
+TEST_CASE("step: takes the fast path in plain pools, and only there") {
+  Runs r = runs_of(33, 1);
+  const std::vector<double> w = weights_of(r.p, 4, 0);
+  const View<const double> decisions{w.data(), 4, 33};
+  Batch fast = r.start, taken = r.start;
+  step_queue_rows(queue_kernels().back(), queue_pool(r.p), r.x, fast, decisions, 0, 4);
+  step(r.p, r.x, taken, decisions);
+  CHECK(taken.cost == fast.cost);
+  // Each of these is something the kernel does not know.
+  const auto plain_after = [&](const auto& change) {
+    Params p = r.p;
+    change(p);
+    return is_plain_queue_pool(p, r.x);
+  };
+  CHECK(plain_after([](Params&) {}));
+  CHECK_FALSE(plain_after([](Params& p) { p.errors = LinearError{}; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.pool.dynamics[3] = Dynamics::progress; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.pool.reserve = SharedReserve{}; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.pool.conflict = Conflict::gps; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.pool.action = Action::raw; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.pool.service = LotteryService{}; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.observation.arrivals_shown = true; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.cost.worst = 0.1; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.cost.use = 0.1; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.cost.concentration = 0.1; }));
+  CHECK_FALSE(plain_after([](Params& p) { p.cost.score = ScoreKind::source; }));
+}
+
 TEST_CASE("step_queue_rows: budgets and caps hold to 1e-9") {
   for (const int nodes : {1, 31, 32, 33}) {
     const Runs r = runs_of(nodes, 3);

@@ -227,8 +227,8 @@ TEST_CASE("every type of member reads and dumps") {
                          "s:2:6: big is \"true\", expected a whole number",
                          "s:3:12: texts.1 is a list, expected text",
                          "s:4:12: missing required key \"count\" in sections.0",
-                         "s:5:16: missing required key \"kind\" in kinds.1\n  kinds: gamma, "
-                         "poisson, none, lognormal"});
+                         std::string("s:5:16: missing required key \"kind\" in kinds.1\n") +
+                             "  kinds: gamma, poisson, none, lognormal"});
 
   const std::string text =
       "flag: true\n"
