@@ -81,6 +81,9 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
       x.completion[at] = draws.uniform();
     }
   });
+  x.steady = std::holds_alternative<NoFailures>(p.workload.failures) &&
+             std::holds_alternative<SteadyCalendar>(p.workload.calendar) &&
+             std::holds_alternative<NoJobs>(p.progress.jobs);
   if (p.cost.score == ScoreKind::reference) fill_reference_errors(p, x);
   return x;
 }

@@ -1,5 +1,7 @@
 #include "sim/queue_rows.h"
 
+#include <algorithm>
+
 #include "sim/errors.h"
 #include "sim/gains.h"
 
@@ -49,7 +51,7 @@ bool is_plain_queue_pool(const Params& p, const Exogenous& x) {
   return queues && plain_pool && plain_costs && !p.observation.arrivals_shown && x.window.empty();
 }
 
-QueuePool queue_pool(const Params& p) {
+QueuePool queue_pool(const Params& p, const Exogenous& x) {
   QueuePool q;
   q.nodes = p.pool.nodes;
   q.resources = p.pool.resource_count();
@@ -59,49 +61,62 @@ QueuePool queue_pool(const Params& p) {
   q.abandonment = p.workload.abandonment;
   q.switching = p.cost.switching;
   q.smoothing = p.cost.switching_smoothing;
-  for (int k = 0; k < q.resources; ++k)
-    for (int n = 0; n < q.nodes; ++n) q.needs.push_back(p.pool.need_of(n, k));
+  q.steady = x.steady;
+  const auto nodes = static_cast<std::size_t>(q.nodes);
+  q.needs.resize(nodes * static_cast<std::size_t>(q.resources));
+  q.inverse_scale.resize(nodes);
+  q.margin_per_slope.resize(nodes);
   for (int n = 0; n < q.nodes; ++n) {
-    q.inverse_scale.push_back(1 / backlog_scale(p, n));
-    q.margin_per_slope.push_back(1 / (backlog_scale(p, n) * largest_share(p, n)));
+    const auto at = static_cast<std::size_t>(n);
+    for (int k = 0; k < q.resources; ++k)
+      q.needs[static_cast<std::size_t>(k) * nodes + at] = p.pool.need_of(n, k);
+    const double scale = std::get<BacklogError>(p.errors).scale[n];
+    q.inverse_scale[at] = 1 / scale;
+    q.margin_per_slope[at] = 1 / (scale * largest_share(p, n));
   }
   return q;
 }
 
 void step_queue_rows(const QueueKernel& kernel, const QueuePool& pool, const Exogenous& x, Batch& b,
                      View<const double> decisions, std::int64_t first, std::int64_t count) {
-  std::vector<double> scratch(static_cast<std::size_t>(pool.nodes));
-  for (std::int64_t e = first; e < first + count; ++e) {
-    const auto env = static_cast<std::size_t>(e);
-    const std::size_t at = b.at(e), slot = x.at(b.episode[env], b.slot);
-    const QueueRow row{decisions.row(e),
-                       x.arrivals.data() + slot,
-                       x.availability.data() + slot,
-                       x.importance.data() + slot,
-                       b.slot + 1 < x.slots
-                           ? x.importance.data() + slot + static_cast<std::size_t>(pool.nodes)
-                           : nullptr,
-                       b.backlog.data() + at,
-                       b.rate.data() + at,
-                       b.arrivals_fast.data() + at,
-                       b.arrivals_slow.data() + at,
-                       b.arrivals_last.data() + at,
-                       b.importance.data() + at,
-                       b.error.data() + at,
-                       b.availability.data() + at,
-                       b.down_slots.data() + at,
-                       b.margin.data() + at,
-                       b.margin_ahead.data() + at,
-                       b.importance_ahead.data() + at,
-                       b.grant.data() + at,
-                       b.served.data() + at,
-                       b.lost.data() + at,
-                       b.error_cost.data() + e,
-                       b.switching_cost.data() + e,
-                       b.score.data() + e};
-    kernel.step(pool, row, scratch.data());
-    if (!x.health.empty() && row.next_importance != nullptr) hear(x, b, e);
-    b.cost[env] = b.error_cost[env] + b.switching_cost[env];
+  std::vector<double> scratch(std::size_t{kMostGroup} * static_cast<std::size_t>(pool.nodes));
+  QueueRows rows{};
+  rows.last = b.slot + 1 >= x.slots;
+  for (std::int64_t run = first; run < first + count; run += kMostRows) {
+    const std::int64_t size = std::min<std::int64_t>(kMostRows, first + count - run);
+    for (std::int64_t i = 0; i < size; ++i) {
+      const auto row = static_cast<std::size_t>(i);
+      const std::size_t slot = x.at(b.episode[static_cast<std::size_t>(run + i)], b.slot);
+      rows.arrivals[row] = x.arrivals.data() + slot;
+      rows.available[row] = x.availability.data() + slot;
+      rows.next_importance[row] = x.importance.data() + slot + (rows.last ? 0 : pool.nodes);
+    }
+    const std::size_t at = b.at(run);
+    rows.weights = decisions.row(run);
+    rows.backlog = b.backlog.data() + at;
+    rows.rate = b.rate.data() + at;
+    rows.fast = b.arrivals_fast.data() + at;
+    rows.slow = b.arrivals_slow.data() + at;
+    rows.arrived = b.arrivals_last.data() + at;
+    rows.importance = b.importance.data() + at;
+    rows.error = b.error.data() + at;
+    rows.seen_available = b.availability.data() + at;
+    rows.down = b.down_slots.data() + at;
+    rows.margin = b.margin.data() + at;
+    rows.margin_ahead = b.margin_ahead.data() + at;
+    rows.importance_ahead = b.importance_ahead.data() + at;
+    rows.grant = b.grant.data() + at;
+    rows.served = b.served.data() + at;
+    rows.lost = b.lost.data() + at;
+    rows.error_cost = b.error_cost.data() + run;
+    rows.switching_cost = b.switching_cost.data() + run;
+    rows.score = b.score.data() + run;
+    kernel.step(pool, rows, static_cast<int>(size), scratch.data());
+    for (std::int64_t e = run; e < run + size; ++e) {
+      const auto env = static_cast<std::size_t>(e);
+      if (!x.health.empty() && !rows.last) hear(x, b, e);
+      b.cost[env] = b.error_cost[env] + b.switching_cost[env];
+    }
   }
 }
 

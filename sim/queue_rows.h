@@ -7,6 +7,7 @@
 // contracted, so the bits do not depend on the choice.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "sim/sim.h"
@@ -26,25 +27,30 @@ struct QueuePool {
   std::vector<double> inverse_scale;     ///< 1 / backlog scale
   std::vector<double> margin_per_slope;  ///< 1 / (backlog scale * largest budget share)
   double lag = 0, abandonment = 0, switching = 0, smoothing = 0;
+  bool steady = false;  ///< see Exogenous::steady
 };
 
-/// One environment: rows of the batch, of its decision and of the exogenous input. [N] each.
-struct QueueRow {
-  const double* weights;
-  const double* arrivals;
-  const double* available;
-  const double* importance;
-  const double* next_importance;  ///< of the slot to come; nullptr after the last
-  double *backlog, *rate, *fast, *slow, *last, *seen_importance, *error, *seen_available, *down,
+constexpr int kMostRows = 16;  // environments that a call of a kernel takes
+constexpr int kMostGroup = 8;  // and that it fills together
+
+/// Some environments that stand side by side in a batch: columns from the first one on, [count, N],
+/// and rows of the exogenous input, [N] each.
+struct QueueRows {
+  std::array<const double*, kMostRows> arrivals;
+  std::array<const double*, kMostRows> available;
+  std::array<const double*, kMostRows> next_importance;  ///< of the slot to come
+  bool last = false;                                     ///< there is no slot to come
+  const double* weights = nullptr;
+  double *backlog, *rate, *fast, *slow, *arrived, *importance, *error, *seen_available, *down,
       *margin, *margin_ahead, *importance_ahead, *grant, *served, *lost;
-  double *error_cost, *switching_cost, *score;  ///< one number each
+  double *error_cost, *switching_cost, *score;  ///< [count]
 };
 
 /// One build of the kernel.
 struct QueueKernel {
   const char* name;  ///< instruction set
-  /// \param scratch [N] of the caller
-  void (*step)(const QueuePool& pool, const QueueRow& row, double* scratch);
+  /// \param scratch  [min(count, kMostGroup), N] of the caller
+  void (*step)(const QueuePool& pool, const QueueRows& rows, int count, double* scratch);
 };
 
 /// Those that this processor can run, slowest first.
@@ -56,8 +62,8 @@ void step_by_stages(const Params& p, const Exogenous& x, Batch& b, View<const do
 /// Whether the fast path knows everything that such a pool does.
 bool is_plain_queue_pool(const Params& p, const Exogenous& x);
 
-/// The arrays of `pool` for a resolved, plain pool. \param p outlives the result
-QueuePool queue_pool(const Params& p);
+/// The arrays of `pool` for a resolved, plain pool under x. \param p outlives the result
+QueuePool queue_pool(const Params& p, const Exogenous& x);
 
 /// step() for environments first .. first + count - 1 of a plain pool, and what they see next; the
 /// caller has checked the decisions and moves the batch to the next slot.

@@ -5,7 +5,7 @@
 #include "sim/queue_rows_lanes.h"
 
 namespace cra::sim {
-QueueKernel queue_kernel_avx512() { return {"avx512", step_row}; }
+QueueKernel queue_kernel_avx512() { return {"avx512", step_rows}; }
 }  // namespace cra::sim
 #else
 namespace cra::sim {

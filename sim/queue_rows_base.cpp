@@ -2,5 +2,5 @@
 #include "sim/queue_rows_lanes.h"
 
 namespace cra::sim {
-QueueKernel queue_kernel_base() { return {"base", step_row}; }
+QueueKernel queue_kernel_base() { return {"base", step_rows}; }
 }  // namespace cra::sim

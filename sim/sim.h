@@ -44,9 +44,12 @@ std::vector<double> mean_rate(const Params& p);
 
 /// All randomness of I episodes of T slots.
 struct Exogenous {
-  std::int64_t episodes = 0;         ///< I
-  int slots = 0;                     ///< T
-  int nodes = 0;                     ///< N
+  std::int64_t episodes = 0;  ///< I
+  int slots = 0;              ///< T
+  int nodes = 0;              ///< N
+  /// All nodes are up and importance is the same in all slots of an episode, so that nobody need
+  /// look it up. Who changes one of them in episodes that were drawn must say so here.
+  bool steady = false;
   std::vector<double> arrivals;      ///< [I, T, N] work that arrives during the slot, >= 0 [wu]
   std::vector<double> availability;  ///< [I, T, N] share of the capacity that is up, in [0, 1]
   std::vector<double> importance;    ///< [I, T, N] weight of the error, >= 0
@@ -172,6 +175,10 @@ void step(const Params& p, const Exogenous& x, Batch& b, View<const double> deci
 double backlog_scale(const Params& p, int n);
 /// Progress at which the fall of the error of node n is under way, likewise. [wu]
 double progress_scale(const Params& p, int n);
+
+/// Instruction set that step() uses here for plain pools of queues: base, avx2 or avx512. Results
+/// do not depend on it.
+const char* step_vectors();
 
 // ---- what policies see -----------------------------------------------------------------
 

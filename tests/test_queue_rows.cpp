@@ -13,7 +13,7 @@ using namespace cra;       // NOLINT(google-build-using-namespace): test file
 using namespace cra::sim;  // NOLINT(google-build-using-namespace): test file
 
 /// Queues of every size, some capped, with failures; `resources` needs that differ by node.
-Params pool_of(int nodes, int resources) {
+Params pool_of(int nodes, int resources, bool steady = false) {
   Params p;
   p.pool.nodes = nodes;
   p.pool.capacity.given = NodeValues::Uniform{0.8, 3};
@@ -26,7 +26,7 @@ Params pool_of(int nodes, int resources) {
   }
   p.workload.slots = 12;
   p.workload.importance.given = NodeValues::Uniform{0.5, 2};
-  p.workload.failures = WearFailures{};
+  if (!steady) p.workload.failures = WearFailures{};
   p.cost.switching = 0.05;
   ConstantPart part;
   part.rate.given = NodeValues::Uniform{0.2, 1.2};
@@ -61,19 +61,20 @@ struct Runs {
   Exogenous x;
   Batch start;
 };
-Runs runs_of(int nodes, int resources) {
-  Runs r{pool_of(nodes, resources), {}, {}};
+Runs runs_of(int nodes, int resources, bool steady = false) {
+  Runs r{pool_of(nodes, resources, steady), {}, {}};
   r.x = draw(r.p, 5, EpisodeSet::training, 0, 4);
   r.start = reset(r.p, r.x, {0, 1, 2, 3});
+  REQUIRE(r.x.steady == steady);
   return r;
 }
 
 TEST_CASE("step_queue_rows: does what the stages do, at awkward sizes, on every instruction set") {
   for (const int nodes : {1, 2, 7, 8, 9, 16, 31, 32, 33, 1000})
-    for (const int resources : {1, 3}) {
-      const Runs r = runs_of(nodes, resources);
+    for (const int resources : {1, 3, -1, -3}) {
+      const Runs r = runs_of(nodes, std::abs(resources), resources < 0);
       REQUIRE(is_plain_queue_pool(r.p, r.x));
-      const QueuePool pool = queue_pool(r.p);
+      const QueuePool pool = queue_pool(r.p, r.x);
       for (const QueueKernel& kernel : queue_kernels()) {
         Batch fast = r.start, plain = r.start;
         double worst = 0;
@@ -99,11 +100,11 @@ TEST_CASE("step_queue_rows: does what the stages do, at awkward sizes, on every 
 }
 
 TEST_CASE("step_queue_rows: the same bits on every instruction set and for any split") {
-  for (const int nodes : {5, 12, 16, 33}) {
-    const Runs r = runs_of(nodes, 1);
-    const QueuePool pool = queue_pool(r.p);
+  for (const int nodes : {5, -5, 12, -12, 16, -16, 33}) {
+    const Runs r = runs_of(std::abs(nodes), 1, nodes < 0);
+    const QueuePool pool = queue_pool(r.p, r.x);
     const std::vector<double> w = weights_of(r.p, 4, 0);
-    const View<const double> decisions{w.data(), 4, nodes};
+    const View<const double> decisions{w.data(), 4, r.x.nodes};
     Batch reference = r.start;
     step_queue_rows(queue_kernels().front(), pool, r.x, reference, decisions, 0, 4);
     for (const QueueKernel& kernel : queue_kernels()) {
@@ -119,12 +120,34 @@ TEST_CASE("step_queue_rows: the same bits on every instruction set and for any s
   }
 }
 
+TEST_CASE("draw: calls steady what has the same importance in all slots and no failures") {
+  const auto steady_with = [](const auto& change) {
+    Params p = pool_of(5, 1, true);
+    change(p.workload);
+    REQUIRE(resolve(p, 3).empty());
+    const Exogenous x = draw(p, 5, EpisodeSet::training, 0, 8);
+    bool same = true;
+    for (std::int64_t i = 0; i < x.episodes; ++i)
+      for (int t = 0; t < x.slots; ++t)
+        for (std::size_t n = 0; n < 5; ++n)
+          same = same && x.availability[x.at(i, t) + n] == 1 &&
+                 x.importance[x.at(i, t) + n] == x.importance[x.at(i, 0) + n];
+    CHECK((same || !x.steady));
+    return x.steady;
+  };
+  CHECK(steady_with([](Workload&) {}));
+  CHECK_FALSE(steady_with([](Workload& w) { w.failures = WearFailures{}; }));
+  CHECK_FALSE(steady_with([](Workload& w) { w.failures = Outages{}; }));
+  CHECK_FALSE(steady_with([](Workload& w) { w.calendar = WindowsCalendar{}; }));
+  CHECK_FALSE(steady_with([](Workload& w) { w.calendar = WalkCalendar{}; }));
+}
+
 TEST_CASE("step: takes the fast path in plain pools, and only there") {
   Runs r = runs_of(33, 1);
   const std::vector<double> w = weights_of(r.p, 4, 0);
   const View<const double> decisions{w.data(), 4, 33};
   Batch fast = r.start, taken = r.start;
-  step_queue_rows(queue_kernels().back(), queue_pool(r.p), r.x, fast, decisions, 0, 4);
+  step_queue_rows(queue_kernels().back(), queue_pool(r.p, r.x), r.x, fast, decisions, 0, 4);
   step(r.p, r.x, taken, decisions);
   CHECK(taken.cost == fast.cost);
   // Each of these is something the kernel does not know.
@@ -152,7 +175,8 @@ TEST_CASE("step_queue_rows: budgets and caps hold to 1e-9") {
     const Runs r = runs_of(nodes, 3);
     const std::vector<double> w = weights_of(r.p, 4, 0);
     Batch b = r.start;
-    step_queue_rows(queue_kernels().back(), queue_pool(r.p), r.x, b, {w.data(), 4, nodes}, 0, 4);
+    step_queue_rows(queue_kernels().back(), queue_pool(r.p, r.x), r.x, b, {w.data(), 4, nodes}, 0,
+                    4);
     for (int e = 0; e < 4; ++e) {
       double tightest = 0;
       for (int k = 0; k < 3; ++k) {

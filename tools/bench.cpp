@@ -25,6 +25,7 @@ constexpr int kSlots = 16;             // of one measured episode
 constexpr double kLeastSeconds = 0.3;  // measured for each figure
 constexpr double kLongSeconds = 1;
 constexpr std::size_t kLeastRounds = 7, kFewRounds = 3;
+constexpr std::int64_t kTileNodes = 4096;  // nodes of the environments that roll out together
 // Memory a slot touches per node of the pool below, columns of doubles: read are the weights,
 // arrivals, availability, importance of this slot and the next, backlog, rate, two averages and the
 // slots down; written are the last five, last arrivals, importance, availability, error, grant,
@@ -95,7 +96,7 @@ sim::Exogenous formula_input(const sim::Params& p, std::int64_t envs) {
       for (int n = 0; n < p.pool.nodes; ++n) {
         const std::size_t i = x.at(e, t) + static_cast<std::size_t>(n);
         x.arrivals[i] = 0.7 + 0.6 * std::sin(0.7 * t + 0.3 * static_cast<double>(e) + 1.1 * n);
-        x.importance[i] = 1 + 0.5 * std::cos(2.3 * n);
+        x.importance[i] = 1 + 0.5 * std::cos(2.3 * n);  // the same in every slot: x stays steady
       }
   return x;
 }
@@ -106,6 +107,21 @@ std::vector<double> formula_weights(const sim::Params& p, std::int64_t envs) {
     for (int n = 0; n < p.pool.nodes; ++n)
       w.push_back(std::exp(std::sin(0.9 * static_cast<double>(e) + 1.7 * n)));
   return w;
+}
+
+/// Episodes first .. first + count - 1, as far as they exist. \returns mean cost of the first
+double roll_out(const sim::Params& p, const sim::Exogenous& x, View<const double> decisions,
+                std::int64_t first, std::int64_t count) {
+  count = std::min(count, x.episodes - first);
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), first);
+  sim::Batch batch = sim::reset(p, x, std::move(rows));
+  double cost = 0;
+  for (int t = 0; t < kSlots; ++t) {
+    sim::step(p, x, batch, {decisions.row(first), count, decisions.cols});
+    cost += batch.cost[0];
+  }
+  return cost / kSlots;
 }
 
 /// One size with the current number of threads: seconds per slot of each stage.
@@ -134,10 +150,22 @@ Json measure(const Size& size, int threads, double bandwidth) {
                                        }
                                      }) /
                       kSlots;
-  row["env_steps_per_s"] = static_cast<double>(size.envs) / step;
+  row["slot_env_steps_per_s"] = static_cast<double>(size.envs) / step;
   row["step_ns_per_node_slot"] = step / node_slots * 1e9;
   row["step_of_copy_bandwidth"] = kStepBytes * node_slots / step / bandwidth;
-  row["cost_of_first_env"] = cost / kSlots;
+
+  // Whole episodes, a tile of environments after the other, as evaluation and training run them: a
+  // tile stays in the cache, and only arrivals come from memory.
+  const std::int64_t tile = std::max<std::int64_t>(1, kTileNodes / size.nodes);
+  const auto roll_out_all = [&] {
+    for_each_tile(tiles_of(size.envs, tile),
+                  [&](std::int64_t i) { roll_out(p, x, decisions, i * tile, tile); });
+  };
+  const double rollout = median_seconds([] {}, roll_out_all) / kSlots;
+  row["env_steps_per_s"] = static_cast<double>(size.envs) / rollout;
+  row["rollout_ns_per_node_slot"] = rollout / node_slots * 1e9;
+  row["cost_of_first_env"] = roll_out(p, x, decisions, 0, 1);
+  CRA_CHECK(row["cost_of_first_env"] == cost / kSlots, "bench: tiles and slots disagree");
 
   std::vector<float> features(static_cast<std::size_t>(size.envs * size.nodes) *
                               static_cast<std::size_t>(sim::feature_count(p)));
@@ -161,17 +189,18 @@ Json measure(const Size& size, int threads, double bandwidth) {
 
 void print_table(const Json& report) {
   std::vector<std::vector<std::string>> rows{{"envs", "nodes", "threads", "env-steps/s", "draw",
-                                              "step", "observe", "reverse", "step's memory rate"}};
+                                              "rollout", "slot", "observe", "reverse",
+                                              "slot's memory rate"}};
   const auto ns = [](const Json& x) { return fixed(x.get<double>(), 1) + " ns"; };
   for (const Json& r : report["sim"])
     rows.push_back({std::to_string(r["envs"].get<std::int64_t>()),
                     std::to_string(r["nodes"].get<int>()), std::to_string(r["threads"].get<int>()),
                     count_words(r["env_steps_per_s"].get<double>()), ns(r["draw_ns_per_node_slot"]),
-                    ns(r["step_ns_per_node_slot"]), ns(r["observe_ns_per_node_slot"]),
-                    ns(r["backward_ns_per_node_slot"]),
+                    ns(r["rollout_ns_per_node_slot"]), ns(r["step_ns_per_node_slot"]),
+                    ns(r["observe_ns_per_node_slot"]), ns(r["backward_ns_per_node_slot"]),
                     fixed(100 * r["step_of_copy_bandwidth"].get<double>(), 0) + " % of a copy's"});
   print("Time per node and slot of each stage; " + report["processor"].get<std::string>() + "\n\n" +
-        table(rows, "rrrrrrrrr") + "\n");
+        table(rows, "rrrrrrrrrr") + "\n");
   for (const Json& c : report["copy"])
     print("copy of memory, " + std::to_string(c["threads"].get<int>()) + " threads: " +
           fixed(c["bytes_per_s"].get<double>() / 1e9, 1) + " GB/s read and written\n");
@@ -183,8 +212,9 @@ int bench(const Arguments& a) {
   if (a.files[0] != "sim")
     throw UsageError("cra bench: unknown stage \"" + a.files[0] + "\"; known stages: sim");
   const int most = set_threads(a);
-  Json report{{"schema_version", 1},          {"commit", commit()},    {"processor", processor()},
-              {"vectors", vector_compiled()}, {"copy", Json::array()}, {"sim", Json::array()}};
+  Json report{{"schema_version", 1},      {"commit", commit()},
+              {"processor", processor()}, {"vectors", sim::step_vectors()},
+              {"copy", Json::array()},    {"sim", Json::array()}};
   for (const int threads : most > 1 ? std::vector<int>{1, most} : std::vector<int>{1}) {
     omp_set_num_threads(threads);
     const double bandwidth = copy_bandwidth();

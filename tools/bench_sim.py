@@ -5,8 +5,10 @@
 
 Runs `CRA bench sim --json` and the NumPy plant below in turn, ROUNDS times (default 5), and prints
 the median of the ratios, as a Markdown table. Both run one episode whose input is a closed formula;
-the costs must agree to 1e-12, else nothing is printed. NumPy works on whole [E, N] arrays in
-double, with preallocated outputs where that is faster, on one thread.
+the costs must agree to 1e-12, else nothing is printed. NumPy works on [E, N] arrays in double, on
+one thread: on all environments at once or in blocks of them that fit a cache, whichever is faster.
+cra rolls out tile by tile; its slot-by-slot pass over the whole batch is the one whose memory rate
+is compared with that of a copy.
 """
 
 import json
@@ -23,10 +25,10 @@ SLOTS = 16
 class Plant:
     """E pools of N queues: water-filling, lag, service, abandonment, backlog error, averages."""
 
-    def __init__(self, envs, nodes):
+    def __init__(self, envs, nodes, first=0):
         self.n, self.budget, self.capacity, self.lag, self.abandonment = nodes, float(nodes), 2.0, 0.25, 0.02
         self.scale, self.switching, self.smooth = 2.0, 0.02, 0.02
-        n, e = np.arange(nodes), np.arange(envs)[:, None]
+        n, e = np.arange(nodes), np.arange(first, first + envs)[:, None]
         t = np.arange(SLOTS)[:, None, None]
         self.arrivals = 0.7 + 0.6 * np.sin(0.7 * t + 0.3 * e + 1.1 * n)
         self.importance = np.broadcast_to(1 + 0.5 * np.cos(2.3 * n), (envs, nodes)).copy()
@@ -80,14 +82,28 @@ class Plant:
         self.margin = (1 - 1 / (z * z)) * (self.n / self.scale) * self.importance
 
 
-def numpy_round(plant):
+def numpy_round(blocks):
     """Seconds per slot, and mean cost of the first environment."""
-    plant.reset(len(plant.weights))
     cost, start = 0.0, time.perf_counter()
-    for t in range(SLOTS):
-        plant.step(t)
-        cost += plant.cost[0]
+    for plant in blocks:
+        plant.reset(len(plant.weights))
+        for t in range(SLOTS):
+            plant.step(t)
+            cost += plant.cost[0] if plant is blocks[0] else 0
     return (time.perf_counter() - start) / SLOTS, cost / SLOTS
+
+
+def numpy_seconds(envs, nodes):
+    """Seconds per slot of the best way to cut the batch, and mean cost of the first environment."""
+    best = None
+    for size in (envs, 32768 // nodes, 4096 // nodes):
+        if size > envs:
+            continue
+        blocks = [Plant(min(size, envs - first), nodes, first) for first in range(0, envs, size)]
+        timed = [numpy_round(blocks) for _ in range(5)]
+        seconds = statistics.median(s for s, _ in timed)
+        best = min(best, (seconds, timed[0][1])) if best else (seconds, timed[0][1])
+    return best
 
 
 def main():
@@ -104,18 +120,16 @@ def main():
         for row in report["sim"]:
             envs, nodes = size = row["envs"], row["nodes"]
             if size not in seconds:
-                plant = Plant(envs, nodes)
-                timed = [numpy_round(plant) for _ in range(5)]
-                seconds[size] = statistics.median(s for s, _ in timed)
-                if abs(timed[0][1] - row["cost_of_first_env"]) > 1e-12:
-                    sys.exit(f"{size}: cost {row['cost_of_first_env']} in cra, {timed[0][1]} in NumPy")
+                seconds[size], cost = numpy_seconds(envs, nodes)
+                if abs(cost - row["cost_of_first_env"]) > 1e-12:
+                    sys.exit(f"{size}: cost {row['cost_of_first_env']} in cra, {cost} in NumPy")
             key = (*size, row["threads"])
             ratios.setdefault(key, []).append(row["env_steps_per_s"] * seconds[size] / envs)
             rates.setdefault(key, []).append(row["env_steps_per_s"])
             shares.setdefault(key, []).append(row["step_of_copy_bandwidth"])
     print(f"{report['processor']}, commit {report['commit']}, vectors: {report['vectors']}, "
           f"NumPy {np.__version__}; medians of {rounds} rounds\n")
-    print("| E | N | threads | env-steps/s | times NumPy on one thread | of copy bandwidth |")
+    print("| E | N | threads | env-steps/s | times NumPy on one thread | slot by slot, of copy bandwidth |")
     print("|---|---|---|---|---|---|")
     for (envs, nodes, threads), many in ratios.items():
         key = envs, nodes, threads
