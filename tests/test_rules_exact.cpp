@@ -299,6 +299,28 @@ TEST_CASE("proportional_fair: the conditions of its optimum, for one and three r
     }
 }
 
+TEST_CASE("clear_market: water-filling over noisy channels, max sum log(1 + p / noise)") {
+  // Known optimum: a power of 1 over noise (.1, .2, .5, 1) goes (.5, .4, .1, 0), for 3.072693 nats
+  // (channel capacity; Cover and Thomas, Elements of Information Theory, section 9.4).
+  const std::vector<double> noise{.1, .2, .5, 1}, best{.5, .4, .1, 0};
+  const sim::Params p = pool_of({1, 1, 1, 1}, {1}, 1);
+  std::vector<double> power(4);
+  const std::vector<double> price = clear_market(
+      p.pool, {1}, {1, 1, 1, 1},
+      [&](int n, double c) {
+        const double asked = 1 / c - noise[static_cast<std::size_t>(n)];
+        return asked > 0 ? Demand{asked, -1 / (c * c)} : Demand{0, 0};
+      },
+      power.data());
+  double capacity = 0;
+  for (std::size_t n = 0; n < 4; ++n) {
+    CHECK(power[n] == doctest::Approx(best[n]).epsilon(1e-9));
+    capacity += std::log1p(power[n] / noise[n]);
+  }
+  CHECK(capacity == doctest::Approx(3.072693).epsilon(2e-7));  // six digits
+  CHECK(price[0] == doctest::Approx(1 / .6).epsilon(1e-9));    // the water stands at .6
+}
+
 TEST_CASE("clear_market: three budgets, curves that bend at caps and at 0: prices and rates fit") {
   for (int trial = 0; trial < 2000; ++trial) {
     constexpr int kNodes = 6, kResources = 3;
