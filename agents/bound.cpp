@@ -6,6 +6,8 @@
 // objective.
 #include "agents/bound.h"
 
+#include <time.h>  // NOLINT(modernize-deprecated-headers): the clock of a thread is POSIX
+
 #include <limits>
 
 #include "agents/agents.h"
@@ -237,6 +239,13 @@ void keep_best(const Program& program, const Point& at, Clairvoyant& best) {
   }
 }
 
+/// CPU time of the calling thread [s].
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 }  // namespace
 
 Clairvoyant interior_point(const ClairvoyantProblem& p, const Tolerance& tolerance) {
@@ -272,14 +281,20 @@ Bound clairvoyant_bound(const sim::Params& p, const sim::Exogenous& x) {
   out.upper.resize(episodes);
   out.relaxed.resize(episodes);
   out.steps.resize(episodes);
+  out.solve_seconds.resize(episodes);
+  out.replay_seconds.resize(episodes);
   for_each_tile(x.episodes, [&](std::int64_t i) {
+    const double start = thread_seconds();
     const ClairvoyantProblem problem = clairvoyant_problem(p, x, i);
     const Clairvoyant found = clairvoyant(problem);
+    const double solved = thread_seconds();
     const auto at = static_cast<std::size_t>(i);
     out.lower[at] = found.lower;
     out.relaxed[at] = found.upper;
     out.upper[at] = simulated_cost(p, x, i, problem, found.commands);
     out.steps[at] = found.steps;
+    out.solve_seconds[at] = solved - start;
+    out.replay_seconds[at] = thread_seconds() - solved;
   });
   return out;
 }
