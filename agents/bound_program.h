@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agents/bound.h"
+#include "agents/bound_schur.h"
 
 namespace cra::agents {
 
@@ -162,7 +163,7 @@ struct Program {
 Point start(const Program& program);
 
 /// Factors F'' + G' D G, D = dual / slack: a band Cholesky per chain, and a dense Cholesky of the
-/// Schur complement of what joins the chains.
+/// Schur complement S of what joins the chains.
 class Newton {
  public:
   explicit Newton(const Program& program);
@@ -179,6 +180,7 @@ class Newton {
   void fill_band(int n);
   void factor_chain(const Chain& chain);
   bool factor_schur();
+  void invert_near(const Chain& chain);
   void add_to_schur(const Chain& chain);
   void solve_chain(const Chain& chain, double* v) const;
   void solve_once(std::vector<double>& v);
@@ -194,18 +196,34 @@ class Newton {
   int pattern_of(const Chain& chain, int kind) const;
   int patterns_of(const Chain& chain) const;
 
+  /// Blocks of S: the soft worst error first, its sign is turned; then the shared rows.
+  int block_row(int kind) const {
+    if (program_.p.worst == 0) return kind;
+    return kind == program_.shared_kinds ? 0 : kind + 1;
+  }
+  int turned_rows() const { return program_.p.worst > 0 ? lanes_ : 0; }
+  double* block(int kind, int other);
+
   const Program& program_;
+  const SchurKernel& kernel_;
+  int kinds_ = 1;              ///< of rows of S: the shared ones, and the soft worst error
+  int lanes_ = 0, size_ = 0;   ///< of a block of S, and of S
+  bool mirrored_ = false;      ///< all blocks of S are symmetric in themselves
   std::vector<double> bands_;  ///< lower bands by rows, [T * width, half + 1] for each chain
   std::vector<std::size_t> band_begin_;
-  int kinds_ = 1;                ///< of rows of S: the shared ones, then the soft worst error
-  std::size_t size_ = 0;         ///< of S
-  std::vector<double> columns_;  ///< [T * width, patterns * T]: H^-1 times the joining rows
-  std::vector<double> schur_;    ///< [M, M], lower triangle, then its factor
+  std::vector<double> near_;   ///< [T * width, 2 * width] of the inverse of one chain
+  std::vector<double> start_;  ///< of a ChainSweep, as those below
+  std::vector<double> room_;
+  std::vector<JoinEntry> entries_;
+  std::vector<int> first_;
+  std::vector<JoinTarget> joins_;
+  std::vector<double> schur_;    ///< [M, M] upper triangle, then its factor
+  std::vector<double> over_;     ///< [M] of a DenseFactor
+  std::vector<double> shared_;   ///< [M] right-hand side, then solution
   std::vector<double> rows_;     ///< [rows]
   std::vector<double> back_;     ///< [variables]
   std::vector<double> curving_;  ///< [T, N] second derivative by what is judged
   std::vector<double> leaning_;  ///< [T, N] of the soft worst error by what is judged
-  std::vector<double> some_;     ///< [M]
   const Point* at_ = nullptr;
   bool lost_ = false;
 };
