@@ -17,23 +17,19 @@ constexpr double kRidge = 1e-10;  // keeps pivots positive where a level has no 
 
 Newton::Newton(const Program& program)
     : program_(program),
-      kernel_(schur_kernels().back()),
+      kernel_(newton_kernels().back()),
       kinds_(program.shared_kinds + (program.p.worst > 0 ? 1 : 0)),
       lanes_(lanes_of(program.p.slots)),
       size_(kinds_ * lanes_) {
   const auto slots = static_cast<std::size_t>(program.p.slots);
-  std::size_t size = 0, near = 0, start = 0, room = 0;
+  lay_out_bands();
+  std::size_t start = 0, room = 0;
   for (const Chain& chain : program.chains) {
     const std::size_t variables = slots * static_cast<std::size_t>(chain.width);
     const auto patterns = static_cast<std::size_t>(patterns_of(chain));
-    band_begin_.push_back(size);
-    size += variables * (static_cast<std::size_t>(chain.half) + 1);
-    near = std::max(near, variables * 2 * static_cast<std::size_t>(chain.width));
     start = std::max(start, patterns * 2 * variables);
     room = std::max(room, sweep_room(chain.width, patterns_of(chain), program.p.slots));
   }
-  bands_.resize(size);
-  near_.resize(near);
   start_.resize(start);
   room_.resize(room);
   schur_.resize(static_cast<std::size_t>(size_) * static_cast<std::size_t>(size_));
@@ -45,6 +41,50 @@ Newton::Newton(const Program& program)
   if (program.p.worst > 0) leaning_.resize(curving_.size());
   mirrored_ = std::all_of(program.chains.begin(), program.chains.end(),
                           [&](const Chain& chain) { return patterns_of(chain) == 1; });
+}
+
+void Newton::lay_out_bands() {
+  std::size_t size = 0, most = 0, near = 0;
+  for (std::size_t i = 0; i < program_.chains.size(); ++i) {
+    const Chain& chain = program_.chains[i];
+    auto bundle = std::find_if(bundles_.begin(), bundles_.end(), [&](const Bundle& b) {
+      return b.width == chain.width && b.half == chain.half && b.chains.size() < kLaneBlock;
+    });
+    if (bundle == bundles_.end()) {
+      bundles_.push_back({chain.width, chain.half, size, {}});
+      bundle = bundles_.end() - 1;
+      const auto variables = static_cast<std::size_t>(program_.p.slots * chain.width);
+      size += variables * static_cast<std::size_t>(chain.half + 1) * kLaneBlock;
+      most = std::max(most, variables * kLaneBlock);
+      near = std::max(near, variables * static_cast<std::size_t>(2 * chain.width) * kLaneBlock);
+    }
+    place_.push_back(
+        {static_cast<int>(bundle - bundles_.begin()), static_cast<int>(bundle->chains.size())});
+    bundle->chains.push_back(static_cast<int>(i));
+  }
+  bands_.resize(size);
+  abreast_.resize(most);
+  near_.resize(near);
+  for (const NodeProgram& node : program_.node) {
+    const Chain& chain = chain_of(node.chain);
+    std::size_t entry = 0;
+    for (std::size_t i = 0; i < node.flat.end.size(); ++i) {
+      const auto begin = entry, end = static_cast<std::size_t>(node.flat.end[i]);
+      for (; entry < end; ++entry)
+        for (std::size_t l = begin; l < end; ++l)
+          if (node.flat.at[l] <= node.flat.at[entry])
+            terms_.push_back({element(chain, node.flat.at[entry], node.flat.at[l]),
+                              static_cast<int>(node.first_row + i),
+                              node.flat.by[entry] * node.flat.by[l]});
+    }
+  }
+}
+
+int Newton::element(const Chain& chain, int r, int c) const {
+  const Place& place = place_[static_cast<std::size_t>(&chain - program_.chains.data())];
+  const Bundle& bundle = bundles_[static_cast<std::size_t>(place.bundle)];
+  return static_cast<int>(bundle.begin) +
+         (r * (bundle.half + 1) + c - r + bundle.half) * kLaneBlock + place.lane;
 }
 
 // A node alone enters all budgets by the same shape of row, times its needs; nodes that are joined
@@ -81,27 +121,27 @@ void Newton::each_entry(const Chain& chain, int pattern, int t, F f) const {
   }
 }
 
-/// F'' of node n and the weights of its rows, added to the band of its chain.
+/// F'' of node n, added to the band of its chain.
 void Newton::fill_band(int n) {
   const ClairvoyantProblem& p = program_.p;
   const NodeProgram& node = program_.node[static_cast<std::size_t>(n)];
-  const Chain& chain = program_.chains[static_cast<std::size_t>(node.chain)];
-  const int w = chain.half;
-  double* a = band(chain);  // element (r, c) of the lower band is at r * (w + 1) + c - r + w
-  const auto element = [&](int r, int c) -> double& { return a[r * (w + 1) + c - r + w]; };
+  const Chain& chain = chain_of(node.chain);
+  const auto at = [&](int r, int c) -> double& {
+    return bands_[static_cast<std::size_t>(element(chain, r, c))];
+  };
   for (int t = 0; t < p.slots; ++t) {
     const int judged = node.at(t, node.judged);
-    element(judged, judged) += curving_[p.at(t, n)];
+    at(judged, judged) += curving_[p.at(t, n)];
   }
   const ClairvoyantNode& costs = p.at_node(n);
   if (costs.crowding > 0)
     for (int t = 0; t < p.slots; ++t) {
       const int m = node.at(t, node.rate), before = m - node.width;
       const double bend = 2 * costs.crowding / (costs.lag * costs.lag), stays = 1 - costs.lag;
-      element(m, m) += bend;
+      at(m, m) += bend;
       if (t > 0) {
-        element(before, before) += stays * stays * bend;
-        element(m, before) -= stays * bend;
+        at(before, before) += stays * stays * bend;
+        at(m, before) -= stays * bend;
       }
     }
   if (p.switching > 0)
@@ -109,77 +149,52 @@ void Newton::fill_band(int n) {
       const int m = node.at(t, node.rate), before = m - node.width;
       const double bend =
           switching_curvature(p, program_.step(at_->x, n, t), at_->pull[p.at(t, n)]);
-      element(m, m) += bend;
+      at(m, m) += bend;
       if (t > 0) {
-        element(before, before) += bend;
-        element(m, before) -= bend;
-      }
-    }
-  for (std::size_t i = 0; i < node.rows.size(); ++i) {
-    const Row& row = node.rows[i];
-    const double d = at_->dual[node.first_row + i] / at_->slack[node.first_row + i];
-    for (std::size_t j = 0; j < static_cast<std::size_t>(row.count); ++j)
-      for (std::size_t l = 0; l < static_cast<std::size_t>(row.count); ++l)
-        if (row.at[l] <= row.at[j]) element(row.at[j], row.at[l]) += row.by[j] * row.by[l] * d;
-  }
-}
-
-void Newton::factor_chain(const Chain& chain) {
-  const int w = chain.half, size = program_.p.slots * chain.width;
-  double* a = band(chain);
-  const auto element = [&](int r, int c) -> double& { return a[r * (w + 1) + c - r + w]; };
-  std::fill(a, a + static_cast<std::ptrdiff_t>(size) * (w + 1), 0.0);
-  for (const int n : chain.members) fill_band(n);
-  for (int r = 0; r < size; ++r)
-    for (int c = std::max(0, r - w); c <= r; ++c) {
-      double sum = element(r, c);
-      if (c == r) sum += kRidge;
-      for (int j = std::max(0, r - w); j < c; ++j) sum -= element(r, j) * element(c, j);
-      if (c < r) {
-        element(r, c) = sum * element(c, c);
-      } else {
-        lost_ = lost_ || !(sum > 0);
-        element(r, r) = 1 / std::sqrt(sum);  // kept inverted: solves multiply
+        at(before, before) += bend;
+        at(m, before) -= bend;
       }
     }
 }
 
-void Newton::solve_chain(const Chain& chain, double* v) const {
-  const int w = chain.half, size = program_.p.slots * chain.width;
-  const double* a = band(chain);
-  const auto element = [&](int r, int c) { return a[r * (w + 1) + c - r + w]; };
-  for (int r = 0; r < size; ++r) {
-    for (int c = std::max(0, r - w); c < r; ++c) v[r] -= element(r, c) * v[c];
-    v[r] *= element(r, r);
+/// F'' + G' D G of every chain.
+void Newton::fill_bands() {
+  std::fill(bands_.begin(), bands_.end(), 0.0);
+  for (const Bundle& bundle : bundles_) {
+    const Bands b = bands(bundle);
+    for (int r = 0; r < b.rows; ++r)
+      for (int lane = 0; lane < kLaneBlock; ++lane)
+        b.a[(r * (b.half + 1) + b.half) * kLaneBlock + lane] =
+            static_cast<std::size_t>(lane) < bundle.chains.size() ? kRidge : 1;
   }
-  for (int r = size - 1; r >= 0; --r) {
-    for (int c = r + 1; c <= std::min(size - 1, r + w); ++c) v[r] -= element(c, r) * v[c];
-    v[r] *= element(r, r);
-  }
+  for (int n = 0; n < program_.p.nodes; ++n) fill_band(n);
+  std::vector<double>& weight = rows_;
+  for (std::size_t i = 0; i < program_.shared; ++i) weight[i] = at_->dual[i] / at_->slack[i];
+  for (const BandTerm& term : terms_)
+    bands_[static_cast<std::size_t>(term.to)] +=
+        term.by * weight[static_cast<std::size_t>(term.row)];
 }
 
-// The numbers of H^-1 that are near its diagonal, from the last row up (Takahashi, Fagan, Chin,
-// Proc. 8th PICA Conf., 1973): those of row r and columns up to r + 2 width - 1, as many as the
-// joining rows of a slot can meet.
-void Newton::invert_near(const Chain& chain) {
-  const int w = chain.half, size = program_.p.slots * chain.width, reach = 2 * chain.width;
-  const double* a = band(chain);
-  const auto near = [&](int r, int c) -> double& {
-    return near_[static_cast<std::size_t>(std::min(r, c) * reach + std::abs(c - r))];
-  };
-  for (int r = size - 1; r >= 0; --r) {
-    const double over = a[r * (w + 1) + w];
-    const int below = std::min(w, size - 1 - r);
-    for (int c = std::min(size - 1, r + reach - 1); c >= r; --c) {
-      double sum = 0;
-      for (int j = 1; j <= below; ++j) sum += a[(r + j) * (w + 1) + w - j] * near(r + j, c);
-      near(r, c) = over * ((c == r ? over : 0.0) - sum);
+void Newton::solve_chains(std::vector<double>& v) {
+  for (const Bundle& bundle : bundles_) {
+    const Bands b = bands(bundle);
+    for (std::size_t lane = 0; lane < bundle.chains.size(); ++lane) {
+      const double* from = v.data() + chain_of(bundle.chains[lane]).variables;
+      double* to = abreast_.data() + lane;
+      for (int r = 0; r < b.rows; ++r) to[r * kLaneBlock] = from[r];
+    }
+    kernel_.solve_bands(b, abreast_.data());
+    for (std::size_t lane = 0; lane < bundle.chains.size(); ++lane) {
+      double* to = v.data() + chain_of(bundle.chains[lane]).variables;
+      const double* from = abreast_.data() + lane;
+      for (int r = 0; r < b.rows; ++r) to[r] = from[r * kLaneBlock];
     }
   }
 }
 
-// Adds P H^-1 P' of one chain to S, see ChainSweep.
-void Newton::add_to_schur(const Chain& chain) {
+// Adds P H^-1 P' of one chain to S, see ChainSweep. As many numbers of H^-1 as the joining rows of
+// a slot can meet are in near_.
+void Newton::add_to_schur(const Chain& chain, int lane) {
   const int slots = program_.p.slots, patterns = patterns_of(chain), reach = 2 * chain.width;
   entries_.clear();
   first_.assign(1, 0);
@@ -188,7 +203,7 @@ void Newton::add_to_schur(const Chain& chain) {
       each_entry(chain, q, t, [&](int variable, double by) { entries_.push_back({variable, by}); });
       first_.push_back(static_cast<int>(entries_.size()));
     }
-  invert_near(chain);
+  const double* near = near_.data() + lane;
   for (int at = 0; at < patterns * slots; ++at) {
     const int top = (at % slots - 1) * chain.width;  // the first variable of the slot before
     double* x = start_.data() + static_cast<std::ptrdiff_t>(at) * reach;
@@ -197,8 +212,9 @@ void Newton::add_to_schur(const Chain& chain) {
       for (int i = first_[static_cast<std::size_t>(at)];
            i < first_[static_cast<std::size_t>(at) + 1]; ++i) {
         const JoinEntry& entry = entries_[static_cast<std::size_t>(i)];
-        sum += entry.by * near_[static_cast<std::size_t>(std::min(r, entry.variable) * reach +
-                                                         std::abs(entry.variable - r))];
+        sum +=
+            entry.by *
+            near[(std::min(r, entry.variable) * reach + std::abs(entry.variable - r)) * kLaneBlock];
       }
       x[r - top] = sum;
     }
@@ -214,7 +230,8 @@ void Newton::add_to_schur(const Chain& chain) {
       if (!mirrored_ || block_row(other) <= block_row(kind))
         joins_.push_back({block(other, kind), pattern_of(chain, other), pattern_of(chain, kind),
                           weight(kind) * weight(other)});
-  kernel_.sweep({slots, chain.width, chain.half, patterns, band(chain), start_.data(),
+  kernel_.sweep({slots, chain.width, chain.half, patterns,
+                 bands_.data() + element(chain, 0, 0) - chain.half * kLaneBlock, start_.data(),
                  entries_.data(), first_.data(), joins_.data(), static_cast<int>(joins_.size()),
                  size_, room_.data()});
 }
@@ -222,7 +239,6 @@ void Newton::add_to_schur(const Chain& chain) {
 bool Newton::factor(const Point& at) {
   const ClairvoyantProblem& p = program_.p;
   at_ = &at;
-  lost_ = false;
   for (int n = 0; n < p.nodes; ++n) program_.errors(at.x, n, Derivative::curvature, curving_);
   for (std::size_t i = 0; i < curving_.size() && p.worst == 0; ++i) curving_[i] *= p.importance[i];
   if (p.worst > 0) {
@@ -236,10 +252,12 @@ bool Newton::factor(const Point& at) {
     }
   }
   std::fill(schur_.begin(), schur_.end(), 0.0);
-  for (const Chain& chain : program_.chains) {
-    factor_chain(chain);
-    if (lost_) return false;
-    add_to_schur(chain);
+  fill_bands();
+  for (const Bundle& bundle : bundles_) {
+    if (!kernel_.factor_bands(bands(bundle))) return false;
+    kernel_.invert_near(bands(bundle), 2 * bundle.width, near_.data());
+    for (std::size_t lane = 0; lane < bundle.chains.size(); ++lane)
+      add_to_schur(chain_of(bundle.chains[lane]), static_cast<int>(lane));
   }
   return factor_schur();
 }
@@ -307,7 +325,7 @@ void Newton::add_worst(const double* by, std::vector<double>& v) const {
 
 void Newton::solve_once(std::vector<double>& v) {
   const int slots = program_.p.slots, turned = turned_rows();
-  for (const Chain& chain : program_.chains) solve_chain(chain, v.data() + chain.variables);
+  solve_chains(v);
   program_.times(v, rows_);
   std::fill(shared_.begin(), shared_.end(), 0.0);
   for (int t = 0; t < turned && t < slots; ++t)
@@ -324,7 +342,7 @@ void Newton::solve_once(std::vector<double>& v) {
   std::fill(back_.begin(), back_.end(), 0.0);
   program_.add_transposed(rows_, -1, back_);  // - P' w
   if (turned > 0) add_worst(shared_.data(), back_);
-  for (const Chain& chain : program_.chains) solve_chain(chain, back_.data() + chain.variables);
+  solve_chains(back_);
   for (std::size_t i = 0; i < v.size(); ++i) v[i] += back_[i];
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agents/bound.h"
-#include "agents/bound_schur.h"
+#include "agents/bound_kernel.h"
 
 namespace cra::agents {
 
@@ -41,6 +41,19 @@ struct Row {
   }
 };
 
+/// Rows one after the other, without the room that a Row keeps.
+struct FlatRows {
+  std::vector<int> end;  ///< [rows] of the entries
+  std::vector<int> at;   ///< as in Row
+  std::vector<double> by;
+
+  void add(const Row& row) {
+    at.insert(at.end(), row.at.begin(), row.at.begin() + row.count);
+    by.insert(by.end(), row.by.begin(), row.by.begin() + row.count);
+    end.push_back(static_cast<int>(at.size()));
+  }
+};
+
 /// The kinds of rows of a node, in their order within a slot; kServe .. kSpare only where needed.
 enum RowKind : int {
   kLoad,      ///< work that is not served waits (effort is not more than was put in)
@@ -68,7 +81,8 @@ struct NodeProgram {
   bool stretched = true;                     ///< its argument is divided by the problem's stretch
   int kinds = 4;                             ///< rows in a slot
   std::array<int, kRowKinds> kind{};         ///< positions of the kinds in a slot, or -1
-  std::vector<Row> rows;                     ///< [T * kinds]
+  std::vector<Row> rows;                     ///< [T * kinds] while they are made
+  FlatRows flat;                             ///< [T * kinds] from then on
   std::size_t variables = 0, first_row = 0;  ///< where the chain begins in x, the node in the rows
   double now = 1, before = 0, spare = 0;     ///< budget row: coefficients of m_t, m_{t-1}, u_t
 
@@ -177,19 +191,33 @@ class Newton {
   void bend(const std::vector<double>& v, std::vector<double>& out) const;
   double worst_of(const std::vector<double>& v, int t) const;
   void add_worst(const double* by, std::vector<double>& v) const;
+  /// Where element (r, c) of a chain is in bands_.
+  int element(const Chain& chain, int r, int c) const;
+  void lay_out_bands();
   void fill_band(int n);
-  void factor_chain(const Chain& chain);
+  void fill_bands();
   bool factor_schur();
-  void invert_near(const Chain& chain);
-  void add_to_schur(const Chain& chain);
-  void solve_chain(const Chain& chain, double* v) const;
+  void add_to_schur(const Chain& chain, int lane);
+  void solve_chains(std::vector<double>& v);
   void solve_once(std::vector<double>& v);
-  double* band(const Chain& chain) {
-    return bands_.data() + band_begin_[static_cast<std::size_t>(&chain - program_.chains.data())];
+  /// Chains of one shape: they are factored abreast.
+  struct Bundle {
+    int width, half;
+    std::size_t begin;        ///< in bands_
+    std::vector<int> chains;  ///< by lane, kLaneBlock at most
+  };
+  struct Place {
+    int bundle, lane;
+  };
+  /// bands_[to] += by * D[row]
+  struct BandTerm {
+    int to, row;
+    double by;
+  };
+  Bands bands(const Bundle& bundle) {
+    return {bands_.data() + bundle.begin, program_.p.slots * bundle.width, bundle.half};
   }
-  const double* band(const Chain& chain) const {
-    return bands_.data() + band_begin_[static_cast<std::size_t>(&chain - program_.chains.data())];
-  }
+  const Chain& chain_of(int i) const { return program_.chains[static_cast<std::size_t>(i)]; }
   /// Calls f(variable, coefficient) for what row t of a pattern holds in a chain.
   template <class F>
   void each_entry(const Chain& chain, int pattern, int t, F f) const;
@@ -205,14 +233,17 @@ class Newton {
   double* block(int kind, int other);
 
   const Program& program_;
-  const SchurKernel& kernel_;
-  int kinds_ = 1;              ///< of rows of S: the shared ones, and the soft worst error
-  int lanes_ = 0, size_ = 0;   ///< of a block of S, and of S
-  bool mirrored_ = false;      ///< all blocks of S are symmetric in themselves
-  std::vector<double> bands_;  ///< lower bands by rows, [T * width, half + 1] for each chain
-  std::vector<std::size_t> band_begin_;
-  std::vector<double> near_;   ///< [T * width, 2 * width] of the inverse of one chain
-  std::vector<double> start_;  ///< of a ChainSweep, as those below
+  const NewtonKernel& kernel_;
+  int kinds_ = 1;             ///< of rows of S: the shared ones, and the soft worst error
+  int lanes_ = 0, size_ = 0;  ///< of a block of S, and of S
+  bool mirrored_ = false;     ///< all blocks of S are symmetric in themselves
+  std::vector<Bundle> bundles_;
+  std::vector<Place> place_;     ///< [chains]
+  std::vector<BandTerm> terms_;  ///< of all rows
+  std::vector<double> bands_;    ///< Bands of each bundle
+  std::vector<double> abreast_;  ///< [T * width, kLaneBlock] right-hand sides of a bundle
+  std::vector<double> near_;     ///< [T * width, 2 * width] of the inverse of one chain
+  std::vector<double> start_;    ///< of a ChainSweep, as those below
   std::vector<double> room_;
   std::vector<JoinEntry> entries_;
   std::vector<int> first_;
@@ -225,7 +256,6 @@ class Newton {
   std::vector<double> curving_;  ///< [T, N] second derivative by what is judged
   std::vector<double> leaning_;  ///< [T, N] of the soft worst error by what is judged
   const Point* at_ = nullptr;
-  bool lost_ = false;
 };
 
 }  // namespace cra::agents

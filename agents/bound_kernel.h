@@ -1,5 +1,6 @@
-// agents/bound_schur.h: the dense part of a Newton step of the bound, in kernels that are compiled
-// for several instruction sets; the processor chooses at run time. Internal to bound_*.cpp.
+// agents/bound_kernel.h: the linear algebra of a Newton step of the bound, in kernels that are
+// compiled for several instruction sets; the processor chooses at run time. Internal to
+// bound_*.cpp.
 //
 // Every number is made by the same operations in the same order in all of them: lanes are columns
 // that do not meet, sums run in order, and dot products have eight parts whatever the width of a
@@ -16,6 +17,15 @@ namespace cra::agents {
 
 constexpr int kLaneBlock = 8;  ///< lanes come in multiples of it
 constexpr int lanes_of(int slots) { return (slots + kLaneBlock - 1) / kLaneBlock * kLaneBlock; }
+
+/// Chains of one shape, a lane each; lanes that hold none are identities. Element (r, c), r - half
+/// <= c
+/// <= r, of a lane is at (r * (half + 1) + c - r + half) * kLaneBlock + lane. Zero where c < 0.
+/// Once factored, L L' = H, the diagonal is inverted: solves multiply.
+struct Bands {
+  double* a;
+  int rows, half;
+};
 
 /// What a joining row holds: a variable of the chain, and its coefficient.
 struct JoinEntry {
@@ -66,14 +76,19 @@ struct DenseFactor {
   double* over;  ///< [size] 1 / the diagonal of the factor
 };
 
-struct SchurKernel {
+struct NewtonKernel {
   const char* name;
+  bool (*factor_bands)(const Bands&);  ///< false when a pivot is not positive
+  /// Numbers of H^-1: those of rows r and columns r .. r + reach - 1, reach > half (Takahashi,
+  /// Fagan, Chin, Proc. 8th PICA Conf., 1973). \param near  [rows, reach, kLaneBlock]
+  void (*invert_near)(const Bands&, int reach, double* near);
+  void (*solve_bands)(const Bands&, double* v);  ///< in place, v [rows, kLaneBlock]
   void (*sweep)(const ChainSweep&);
-  bool (*factor)(const DenseFactor&);                 ///< false when a pivot is not positive
-  void (*solve)(const DenseFactor&, double* solved);  ///< in place, right side of S's sign
+  bool (*factor)(const DenseFactor&);            ///< false when a pivot is not positive
+  void (*solve)(const DenseFactor&, double* b);  ///< in place, the right side of all rows
 };
 
 /// Those that this processor can run, the narrowest first.
-const std::vector<SchurKernel>& schur_kernels();
+const std::vector<NewtonKernel>& newton_kernels();
 
 }  // namespace cra::agents
