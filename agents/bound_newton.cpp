@@ -326,7 +326,7 @@ void Newton::add_worst(const double* by, std::vector<double>& v) const {
 void Newton::solve_once(std::vector<double>& v) {
   const int slots = program_.p.slots, turned = turned_rows();
   solve_chains(v);
-  program_.times(v, rows_);
+  program_.times_shared(v, rows_);
   std::fill(shared_.begin(), shared_.end(), 0.0);
   for (int t = 0; t < turned && t < slots; ++t)
     shared_[static_cast<std::size_t>(t)] = worst_of(v, t);
@@ -338,9 +338,8 @@ void Newton::solve_once(std::vector<double>& v) {
   kernel_.solve({schur_.data(), size_, turned, over_.data()}, shared_.data());
   for (int kind = 0; kind < program_.shared_kinds; ++kind)
     std::copy_n(joined(kind), slots, rows_.data() + program_.shared_row(kind, 0));
-  std::fill(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(program_.shared), 0.0);
   std::fill(back_.begin(), back_.end(), 0.0);
-  program_.add_transposed(rows_, -1, back_);  // - P' w
+  program_.add_shared(rows_, -1, back_);  // - P' w
   if (turned > 0) add_worst(shared_.data(), back_);
   solve_chains(back_);
   for (std::size_t i = 0; i < v.size(); ++i) v[i] += back_[i];

@@ -197,9 +197,7 @@ Program::Program(const ClairvoyantProblem& problem) : p(problem) {
 }
 
 void Program::times(const std::vector<double>& x, std::vector<double>& out) const {
-  std::fill(out.begin() + static_cast<std::ptrdiff_t>(shared), out.end(), 0.0);
-  for (int n = 0; n < p.nodes; ++n) {
-    const NodeProgram& from = node[static_cast<std::size_t>(n)];
+  for (const NodeProgram& from : node) {
     const double* v = x.data() + from.variables;
     double* to = out.data() + from.first_row;
     const int* at = from.flat.at.data();
@@ -210,6 +208,15 @@ void Program::times(const std::vector<double>& x, std::vector<double>& out) cons
       for (; entry < end; ++entry) sum += by[entry] * v[at[entry]];
       *to++ = sum;
     }
+  }
+  times_shared(x, out);
+}
+
+void Program::times_shared(const std::vector<double>& x, std::vector<double>& out) const {
+  std::fill(out.begin() + static_cast<std::ptrdiff_t>(shared), out.end(), 0.0);
+  for (int n = 0; n < p.nodes; ++n) {
+    const NodeProgram& from = node[static_cast<std::size_t>(n)];
+    const double* v = x.data() + from.variables;
     for (int t = 0; t < p.slots; ++t) {
       const double m = v[from.at(t, from.rate)];
       const double before = t > 0 ? v[from.at(t - 1, from.rate)] : 0;
@@ -224,8 +231,7 @@ void Program::times(const std::vector<double>& x, std::vector<double>& out) cons
 
 void Program::add_transposed(const std::vector<double>& z, double sign,
                              std::vector<double>& out) const {
-  for (int n = 0; n < p.nodes; ++n) {
-    const NodeProgram& to = node[static_cast<std::size_t>(n)];
+  for (const NodeProgram& to : node) {
     double* v = out.data() + to.variables;
     const double* dual = z.data() + to.first_row;
     const int* at = to.flat.at.data();
@@ -235,6 +241,15 @@ void Program::add_transposed(const std::vector<double>& z, double sign,
       const double d = sign * *dual++;
       for (; entry < end; ++entry) v[at[entry]] += by[entry] * d;
     }
+  }
+  add_shared(z, sign, out);
+}
+
+void Program::add_shared(const std::vector<double>& z, double sign,
+                         std::vector<double>& out) const {
+  for (int n = 0; n < p.nodes; ++n) {
+    const NodeProgram& to = node[static_cast<std::size_t>(n)];
+    double* v = out.data() + to.variables;
     for (int t = 0; t < p.slots; ++t) {
       double budget = 0, pool = 0;
       for (int kind = 0; kind < shared_kinds; ++kind)

@@ -139,6 +139,8 @@ struct Program {
 
   /// out = G x. \param out [rows]
   void times(const std::vector<double>& x, std::vector<double>& out) const;
+  /// The shared rows of it. The others are left alone.
+  void times_shared(const std::vector<double>& x, std::vector<double>& out) const;
   /// out = gradient of the objective at x + G' z. \param out [variables]
   void gradient(const std::vector<double>& x, const std::vector<double>& z,
                 std::vector<double>& out) const;
@@ -152,6 +154,8 @@ struct Program {
   double fairness() const { return p.worst * p.nodes; }
   /// out += sign * G' z
   void add_transposed(const std::vector<double>& z, double sign, std::vector<double>& out) const;
+  /// The same of the shared rows alone.
+  void add_shared(const std::vector<double>& z, double sign, std::vector<double>& out) const;
 
   /// m_t - m_{t-1} of node n in x.
   double step(const std::vector<double>& x, int n, int t) const {
