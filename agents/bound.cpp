@@ -6,8 +6,7 @@
 // objective.
 #include "agents/bound.h"
 
-#include <time.h>  // NOLINT(modernize-deprecated-headers): the clock of a thread is POSIX
-
+#include <ctime>
 #include <limits>
 
 #include "agents/agents.h"

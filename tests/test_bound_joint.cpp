@@ -114,7 +114,7 @@ TEST_CASE("factor and stretch: the perspective of an error is that error rescale
 TEST_CASE("certificate: no multipliers bound a cost that can be had, joined nodes and all") {
   Dice d{std::mt19937_64(17)};
   double widest = 0;
-  for (int trial = 0; trial < 800; ++trial) {
+  for (int trial = 0; trial < trials(800); ++trial) {
     CAPTURE(trial);
     const ClairvoyantProblem p = random_joint_problem(d);
     // What can be given up early for less than it costs later is a relaxation, not the plant.

@@ -234,7 +234,7 @@ void check_stage(const Arguments& a) {
       throw UsageError("unexpected word \"" + a.files[1] + "\"; the form is: cra bench sim");
     unexpected(!a.set.empty(), "--set or --seed");
     unexpected(a.episodes > 0, "--episodes");
-  } else {
+  } else if (a.files[0] == "bound") {
     unexpected(a.threads > 0, "--threads");
   }
 }
@@ -242,8 +242,8 @@ void check_stage(const Arguments& a) {
 void check_operands(const Arguments& a, const Command& c) {
   const std::string call = "cra " + std::string(c.name);
   if (a.files.size() < c.fewest) {
-    throw UsageError(call + " needs " + (c.most == 1 ? "a scenario file" : "a file") + ": " + call +
-                     " " + c.operand);
+    const char* what = c.bit == kBench ? "a stage" : c.most == 1 ? "a scenario file" : "a file";
+    throw UsageError(call + " needs " + what + ": " + call + " " + c.operand);
   }
   if (a.files.size() > c.most) {
     throw UsageError("unexpected word \"" + a.files[c.most] + "\"; the form is: " + call +

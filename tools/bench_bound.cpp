@@ -76,7 +76,7 @@ void print_table(const Json& report) {
                                               "upper", "slack", "worst", "solver", "steps", "solve",
                                               "(median)", "replay", "(median)"}};
   const auto percent = [](const Json& x) { return fixed(100 * x.get<double>(), 4) + " %"; };
-  const auto seconds = [](const Json& x) { return fixed(x.get<double>(), 4) + " s"; };
+  const auto seconds = [](const Json& x) { return fixed(1e3 * x.get<double>(), 2) + " ms"; };
   std::string reasons;
   for (const Json& r : report["bound"]) {
     const auto name = r["scenario"].get<std::string>();
@@ -91,8 +91,9 @@ void print_table(const Json& report) {
          fixed(r["steps"].get<double>(), 1), seconds(r["solve_s_mean"]),
          seconds(r["solve_s_median"]), seconds(r["replay_s_mean"]), seconds(r["replay_s_median"])});
   }
-  print("Clairvoyant bound, and CPU seconds of one thread per episode; " +
-        report["processor"].get<std::string>() + "\n\n" + table(rows, "lrrrrrrrrrrrrrr") + reasons);
+  print("Clairvoyant bound, and CPU time of one thread per episode; " +
+        report["processor"].get<std::string>() + "\n\n" +
+        (rows.size() > 1 ? table(rows, "lrrrrrrrrrrrrrr") : "") + reasons);
 }
 
 }  // namespace
