@@ -53,10 +53,11 @@ void Newton::lay_out_bands() {
     if (bundle == bundles_.end()) {
       bundles_.push_back({chain.width, chain.half, size, {}});
       bundle = bundles_.end() - 1;
-      const auto variables = static_cast<std::size_t>(program_.p.slots * chain.width);
+      const std::size_t variables =
+          static_cast<std::size_t>(program_.p.slots) * static_cast<std::size_t>(chain.width);
       size += variables * static_cast<std::size_t>(chain.half + 1) * kLaneBlock;
       most = std::max(most, variables * kLaneBlock);
-      near = std::max(near, variables * static_cast<std::size_t>(2 * chain.width) * kLaneBlock);
+      near = std::max(near, variables * 2 * static_cast<std::size_t>(chain.width) * kLaneBlock);
     }
     place_.push_back(
         {static_cast<int>(bundle - bundles_.begin()), static_cast<int>(bundle->chains.size())});
@@ -284,7 +285,8 @@ bool Newton::factor_schur() {
   const int turned = turned_rows();
   for (int s = 0; s < turned; ++s)
     for (int t = s; t < turned; ++t) {
-      double& a = schur_[static_cast<std::size_t>(s * size_ + t)];
+      double& a = schur_[static_cast<std::size_t>(s) * static_cast<std::size_t>(size_) +
+                         static_cast<std::size_t>(t)];
       a = -a;
     }
   const double most = turned > 0 ? program_.p.temperature / program_.fairness() * (1 + kRidge) : 0;

@@ -14,17 +14,16 @@ namespace {
 
 using Dense = std::vector<std::vector<double>>;
 
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
 double uniform(std::mt19937_64& g, double lo, double hi) {
   return lo + (hi - lo) * static_cast<double>(g() >> 11) * 0x1p-53;
 }
 
 Dense zeros(int rows, int columns) {
-  return Dense(static_cast<std::size_t>(rows),
-               std::vector<double>(static_cast<std::size_t>(columns)));
+  return Dense(index(rows), std::vector<double>(index(columns)));
 }
-double& at(Dense& a, int r, int c) {
-  return a[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
-}
+double& at(Dense& a, int r, int c) { return a[index(r)][index(c)]; }
 
 /// Inverse by Gauss and Jordan, with row pivots.
 Dense inverse(Dense a) {
@@ -35,8 +34,8 @@ Dense inverse(Dense a) {
     int pivot = k;
     for (int r = k; r < n; ++r)
       if (std::abs(at(a, r, k)) > std::abs(at(a, pivot, k))) pivot = r;
-    std::swap(a[static_cast<std::size_t>(k)], a[static_cast<std::size_t>(pivot)]);
-    std::swap(out[static_cast<std::size_t>(k)], out[static_cast<std::size_t>(pivot)]);
+    std::swap(a[index(k)], a[index(pivot)]);
+    std::swap(out[index(k)], out[index(pivot)]);
     const double over = 1 / at(a, k, k);
     for (int c = 0; c < n; ++c) at(a, k, c) *= over, at(out, k, c) *= over;
     for (int r = 0; r < n; ++r) {
@@ -62,7 +61,7 @@ struct Chains {
   std::vector<Dense> dense;
 
   Chains(int rows_, int half_, std::mt19937_64& g)
-      : rows(rows_), half(half_), a(static_cast<std::size_t>(rows * (half + 1) * kLaneBlock)) {
+      : rows(rows_), half(half_), a(index(rows * (half + 1) * kLaneBlock)) {
     for (int lane = 0; lane < kLaneBlock; ++lane) {
       Dense h = zeros(rows, rows);
       for (int r = 0; r < rows; ++r)
@@ -72,7 +71,7 @@ struct Chains {
                            : empty ? 0
                                    : uniform(g, -1, 1);
           at(h, r, c) = at(h, c, r) = x;
-          a[static_cast<std::size_t>((r * (half + 1) + c - r + half) * kLaneBlock + lane)] = x;
+          a[index((r * (half + 1) + c - r + half) * kLaneBlock + lane)] = x;
         }
       dense.push_back(h);
     }
@@ -98,7 +97,7 @@ TEST_CASE("bands: solutions and the inverse near the diagonal are those of dense
       CAPTURE(rows);
       Chains chains(rows, half, g);
       const int reach = half + 1;
-      std::vector<double> b(static_cast<std::size_t>(rows * kLaneBlock));
+      std::vector<double> b(index(rows * kLaneBlock));
       for (double& x : b) x = uniform(g, -1, 1);
       const std::vector<double> unfactored = chains.a;
       std::vector<double> solved, near, factored;
@@ -106,23 +105,21 @@ TEST_CASE("bands: solutions and the inverse near the diagonal are those of dense
         CAPTURE(kernel.name);
         chains.a = unfactored;
         CHECK(kernel.factor_bands(chains.bands()));
-        std::vector<double> x = b, close(static_cast<std::size_t>(rows * reach * kLaneBlock));
+        std::vector<double> x = b, close(index(rows * reach * kLaneBlock));
         kernel.solve_bands(chains.bands(), x.data());
         kernel.invert_near(chains.bands(), reach, close.data());
         if (solved.empty()) {
           solved = x, near = close, factored = chains.a;
           double off = 0;
           for (int lane = 0; lane < kLaneBlock; ++lane) {
-            Dense inv = inverse(chains.dense[static_cast<std::size_t>(lane)]);
+            Dense inv = inverse(chains.dense[index(lane)]);
             for (int r = 0; r < rows; ++r) {
               double sum = 0;
-              for (int c = 0; c < rows; ++c)
-                sum += at(inv, r, c) * b[static_cast<std::size_t>(c * kLaneBlock + lane)];
-              off = worst_of(off, x[static_cast<std::size_t>(r * kLaneBlock + lane)], sum);
+              for (int c = 0; c < rows; ++c) sum += at(inv, r, c) * b[index(c * kLaneBlock + lane)];
+              off = worst_of(off, x[index(r * kLaneBlock + lane)], sum);
               for (int c = r; c < std::min(rows, r + reach); ++c)
-                off = worst_of(
-                    off, close[static_cast<std::size_t>((r * reach + c - r) * kLaneBlock + lane)],
-                    at(inv, r, c));
+                off = worst_of(off, close[index((r * reach + c - r) * kLaneBlock + lane)],
+                               at(inv, r, c));
             }
           }
           CHECK(off < kRounding);
@@ -134,7 +131,7 @@ TEST_CASE("bands: solutions and the inverse near the diagonal are those of dense
       chains.a = unfactored;
       // A pivot that is not positive, or no number, in one lane of eight.
       for (const double bad : {-1.0, std::nan("")}) {
-        chains.a[static_cast<std::size_t>(((rows - 1) * (half + 1) + half) * kLaneBlock + 5)] = bad;
+        chains.a[index(((rows - 1) * (half + 1) + half) * kLaneBlock + 5)] = bad;
         for (const NewtonKernel& kernel : newton_kernels()) {
           std::vector<double> kept = chains.a;
           CHECK(!kernel.factor_bands({kept.data(), rows, half}));
@@ -177,15 +174,15 @@ TEST_CASE("sweep: what joins chains is P H^-1 P' of dense matrices") {
             CAPTURE(kernel.name);
             std::vector<double> a = chains.a;
             REQUIRE(kernel.factor_bands({a.data(), rows, half}));
-            std::vector<double> start(static_cast<std::size_t>(patterns * slots * 2 * width));
+            std::vector<double> start(index(patterns * slots * 2 * width));
             for (int i = 0; i < patterns * slots; ++i)
               for (int r = 0; r < 2 * width; ++r) {
                 const int variable = (i % slots - 1) * width + r;
-                double& x = start[static_cast<std::size_t>(i * 2 * width + r)];
+                double& x = start[index(i * 2 * width + r)];
                 for (int c = 0; variable >= 0 && c < rows; ++c)
                   x += at(inv, variable, c) * at(p, i, c);
               }
-            std::vector<double> s(static_cast<std::size_t>(size * size), 1.0);
+            std::vector<double> s(index(size * size), 1.0);
             std::vector<JoinTarget> joins;
             for (int q = 0; q < patterns; ++q)
               for (int other = 0; other < patterns; ++other)
@@ -200,8 +197,7 @@ TEST_CASE("sweep: what joins chains is P H^-1 P' of dense matrices") {
               for (int other = 0; other < patterns; ++other)
                 for (int i = 0; i < slots; ++i)
                   for (int t = i; t < slots; ++t) {
-                    const double found =
-                        s[static_cast<std::size_t>((other * lanes + i) * size + q * lanes + t)];
+                    const double found = s[index((other * lanes + i) * size + q * lanes + t)];
                     all.push_back(found);
                     double sum = 0;
                     for (int r = 0; r < rows; ++r)
@@ -225,35 +221,35 @@ TEST_CASE("factor and solve: a square with unknowns of either sign, as a dense s
       CAPTURE(size);
       CAPTURE(turned);
       Dense m = zeros(size, size);  // [-A B; B' S]
-      std::vector<double> given(static_cast<std::size_t>(size * size), std::nan("")), b;
+      std::vector<double> given(index(size * size), std::nan("")), b;
       for (int r = 0; r < size; ++r) {
         b.push_back(uniform(g, -1, 1));
         for (int c = r; c < size; ++c) {
           const double x = c == r ? size / 4.0 + 2 : uniform(g, -0.5, 0.5);
           at(m, r, c) = at(m, c, r) = c < turned ? -x : x;
-          given[static_cast<std::size_t>(r * size + c)] = x;
+          given[index(r * size + c)] = x;
         }
       }
       Dense inv = inverse(m);
       std::vector<double> solved;
       for (const NewtonKernel& kernel : newton_kernels()) {
         CAPTURE(kernel.name);
-        std::vector<double> a = given, over(static_cast<std::size_t>(size)), x = b;
+        std::vector<double> a = given, over(index(size)), x = b;
         const DenseFactor f{a.data(), size, turned, over.data()};
         REQUIRE(kernel.factor(f));
         kernel.solve(f, x.data());
         double off = 0;
         for (int r = 0; r < size; ++r) {
           double sum = 0;
-          for (int c = 0; c < size; ++c) sum += at(inv, r, c) * b[static_cast<std::size_t>(c)];
-          off = worst_of(off, x[static_cast<std::size_t>(r)], sum);
+          for (int c = 0; c < size; ++c) sum += at(inv, r, c) * b[index(c)];
+          off = worst_of(off, x[index(r)], sum);
         }
         CHECK(off < kRounding);
         if (solved.empty()) solved = x;
         CHECK(same_bits(x, solved));
         for (const double bad : {0.0, -1.0, std::nan("")}) {
           a = given;
-          a[static_cast<std::size_t>((size - 1) * (size + 1))] = bad - size;
+          a[index((size - 1) * (size + 1))] = bad - size;
           CHECK(!kernel.factor(f));
         }
       }
