@@ -18,9 +18,9 @@ namespace {
 constexpr double kToBorder = 0.995;  // share of the way to the nearest border
 constexpr int kLookEvery = 3;        // steps between certificates far from the solution
 constexpr double kClose = 1e-4;      // complementarity below which every step is looked at
-constexpr int kRefinements = 2;      // of the corrector; the predictor only sets the centring
-constexpr double kShort = 0.2;       // steps shorter than this are taken towards the middle instead
-constexpr int kPatience = 4;         // steps without progress of the complementarity, likewise
+constexpr int kRefinements = 2;  // of the corrector at most; the predictor only sets the centring
+constexpr double kShort = 0.2;   // steps shorter than this are taken towards the middle instead
+constexpr int kPatience = 4;     // steps without progress of the complementarity, likewise
 constexpr double kProgress = 0.7;
 constexpr double kToMiddle = 0.5;  // with this share of the complementarity
 constexpr double kStuck = 1e-9;    // a step this short gets nowhere

@@ -11,6 +11,8 @@
 namespace cra::agents {
 namespace {
 
+// A round of refinement shrinks errors by about what it changes: what is below this squares away.
+constexpr double kRefined = 1e-6;
 constexpr double kRidge = 1e-10;  // keeps pivots positive where a level has no curvature
 
 }  // namespace
@@ -384,8 +386,8 @@ void Newton::bend(const std::vector<double>& v, std::vector<double>& out) const 
 }
 
 // Where a node has rate to spare, its own H is nearly singular, and w takes back what H^-1 blew up:
-// digits are lost as the slacks close. Refinement brings them back for the price of two more
-// solves.
+// digits are lost as the slacks close. Refinement brings them back for the price of another solve,
+// until what a round changes says that the next one would change nothing.
 void Newton::solve(std::vector<double>& v, int refinements) {
   const std::vector<double> wanted = v;
   solve_once(v);
@@ -397,7 +399,13 @@ void Newton::solve(std::vector<double>& v, int refinements) {
     program_.add_transposed(rows_, 1, missing);
     for (std::size_t i = 0; i < v.size(); ++i) missing[i] = wanted[i] - missing[i];
     solve_once(missing);
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] += missing[i];
+    double largest = 0, change = 0;
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      v[i] += missing[i];
+      largest = std::max(largest, std::abs(v[i]));
+      change = std::max(change, std::abs(missing[i]));
+    }
+    if (change <= kRefined * largest) return;
   }
 }
 
