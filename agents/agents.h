@@ -325,8 +325,9 @@ struct Bound {
   /// [I] their cost in the plant of the clairvoyant problem, which sends a reserve freely and may
   /// leave budget unused; no policy need reach it.
   std::vector<double> relaxed;
-  std::vector<std::int64_t> steps;  ///< [I] Newton steps taken
-  std::string reason;               ///< not empty: there is no bound, and this is why
+  std::vector<std::int64_t> steps;                    ///< [I] Newton steps taken
+  std::vector<double> solve_seconds, replay_seconds;  ///< [I] CPU time of the thread; no results
+  std::string reason;  ///< not empty: there is no bound, and this is why
 };
 /// Parallel over episodes; the same bits for any number of threads. \param p resolved
 Bound clairvoyant_bound(const sim::Params& p, const sim::Exogenous& x);

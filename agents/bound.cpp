@@ -6,6 +6,7 @@
 // objective.
 #include "agents/bound.h"
 
+#include <ctime>
 #include <limits>
 
 #include "agents/agents.h"
@@ -17,9 +18,9 @@ namespace {
 constexpr double kToBorder = 0.995;  // share of the way to the nearest border
 constexpr int kLookEvery = 3;        // steps between certificates far from the solution
 constexpr double kClose = 1e-4;      // complementarity below which every step is looked at
-constexpr int kRefinements = 2;      // of the corrector; the predictor only sets the centring
-constexpr double kShort = 0.2;       // steps shorter than this are taken towards the middle instead
-constexpr int kPatience = 4;         // steps without progress of the complementarity, likewise
+constexpr int kRefinements = 2;  // of the corrector at most; the predictor only sets the centring
+constexpr double kShort = 0.2;   // steps shorter than this are taken towards the middle instead
+constexpr int kPatience = 4;     // steps without progress of the complementarity, likewise
 constexpr double kProgress = 0.7;
 constexpr double kToMiddle = 0.5;  // with this share of the complementarity
 constexpr double kStuck = 1e-9;    // a step this short gets nowhere
@@ -237,6 +238,13 @@ void keep_best(const Program& program, const Point& at, Clairvoyant& best) {
   }
 }
 
+/// CPU time of the calling thread [s].
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 }  // namespace
 
 Clairvoyant interior_point(const ClairvoyantProblem& p, const Tolerance& tolerance) {
@@ -272,14 +280,20 @@ Bound clairvoyant_bound(const sim::Params& p, const sim::Exogenous& x) {
   out.upper.resize(episodes);
   out.relaxed.resize(episodes);
   out.steps.resize(episodes);
+  out.solve_seconds.resize(episodes);
+  out.replay_seconds.resize(episodes);
   for_each_tile(x.episodes, [&](std::int64_t i) {
+    const double start = thread_seconds();
     const ClairvoyantProblem problem = clairvoyant_problem(p, x, i);
     const Clairvoyant found = clairvoyant(problem);
+    const double solved = thread_seconds();
     const auto at = static_cast<std::size_t>(i);
     out.lower[at] = found.lower;
     out.relaxed[at] = found.upper;
     out.upper[at] = simulated_cost(p, x, i, problem, found.commands);
     out.steps[at] = found.steps;
+    out.solve_seconds[at] = solved - start;
+    out.replay_seconds[at] = thread_seconds() - solved;
   });
   return out;
 }

@@ -273,8 +273,10 @@ struct Clairvoyant {
 Clairvoyant interior_point(const ClairvoyantProblem& p, const Tolerance& tolerance = {});
 
 /// The same window by window, each solved from where the one before left it and a good part beyond
-/// its end; for horizons that are too long to be solved whole. Joined multipliers are as good a
-/// certificate of the whole horizon as any. \param window  slots that each window keeps, > 0
+/// its end; for horizons that are too long to be solved whole. What effort is good for beyond that
+/// is guessed, from the course that all windows together took in the pass before. Joined
+/// multipliers are as good a certificate of the whole horizon as any. \param window  slots that
+/// each window keeps, > 0
 Clairvoyant by_windows(const ClairvoyantProblem& p, int window, const Tolerance& tolerance = {});
 
 /// Slots above which clairvoyant() works by windows; by what all nodes share in a slot.

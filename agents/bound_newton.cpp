@@ -6,40 +6,88 @@
 //   (H + P' D_s P)^-1 v = H^-1 (v - P' w),   S w = P H^-1 v,   S = D_s^-1 + P H^-1 P'.
 // For nodes alone S is a sum of d_nk d_nk' B_n, where B_n = pattern H_n^-1 pattern' depends on the
 // shapes of the rows only, so several resources cost no further band solves.
-// Episodes are parallel already, and bits must not depend on the number of threads.
-#define EIGEN_DONT_PARALLELIZE
-#include <Eigen/Cholesky>
-
 #include "agents/bound_program.h"
 
 namespace cra::agents {
 namespace {
 
+// A round of refinement shrinks errors by about what it changes: what is below this squares away.
+constexpr double kRefined = 1e-6;
 constexpr double kRidge = 1e-10;  // keeps pivots positive where a level has no curvature
-
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 }  // namespace
 
-Newton::Newton(const Program& program) : program_(program) {
+Newton::Newton(const Program& program)
+    : program_(program),
+      kernel_(newton_kernels().back()),
+      kinds_(program.shared_kinds + (program.p.worst > 0 ? 1 : 0)),
+      lanes_(lanes_of(program.p.slots)),
+      size_(kinds_ * lanes_) {
   const auto slots = static_cast<std::size_t>(program.p.slots);
-  kinds_ = program.shared_kinds + (program.p.worst > 0 ? 1 : 0);
-  size_ = static_cast<std::size_t>(kinds_) * slots;
-  std::size_t size = 0, most = 0;
+  lay_out_bands();
+  std::size_t start = 0, room = 0;
   for (const Chain& chain : program.chains) {
     const std::size_t variables = slots * static_cast<std::size_t>(chain.width);
-    band_begin_.push_back(size);
-    size += variables * (static_cast<std::size_t>(chain.half) + 1);
-    most = std::max(most, variables * static_cast<std::size_t>(patterns_of(chain)) * slots);
+    const auto patterns = static_cast<std::size_t>(patterns_of(chain));
+    start = std::max(start, patterns * 2 * variables);
+    room = std::max(room, sweep_room(chain.width, patterns_of(chain), program.p.slots));
   }
-  bands_.resize(size);
-  columns_.resize(most);
-  schur_.resize(size_ * size_);
+  start_.resize(start);
+  room_.resize(room);
+  schur_.resize(static_cast<std::size_t>(size_) * static_cast<std::size_t>(size_));
+  over_.resize(static_cast<std::size_t>(size_));
+  shared_.resize(static_cast<std::size_t>(size_));
   rows_.resize(program.rows);
   back_.resize(program.variables);
-  some_.resize(size_);
   curving_.resize(program.p.at(program.p.slots, 0));
   if (program.p.worst > 0) leaning_.resize(curving_.size());
+  mirrored_ = std::all_of(program.chains.begin(), program.chains.end(),
+                          [&](const Chain& chain) { return patterns_of(chain) == 1; });
+}
+
+void Newton::lay_out_bands() {
+  std::size_t size = 0, most = 0, near = 0;
+  for (std::size_t i = 0; i < program_.chains.size(); ++i) {
+    const Chain& chain = program_.chains[i];
+    auto bundle = std::find_if(bundles_.begin(), bundles_.end(), [&](const Bundle& b) {
+      return b.width == chain.width && b.half == chain.half && b.chains.size() < kLaneBlock;
+    });
+    if (bundle == bundles_.end()) {
+      bundles_.push_back({chain.width, chain.half, size, {}});
+      bundle = bundles_.end() - 1;
+      const std::size_t variables =
+          static_cast<std::size_t>(program_.p.slots) * static_cast<std::size_t>(chain.width);
+      size += variables * static_cast<std::size_t>(chain.half + 1) * kLaneBlock;
+      most = std::max(most, variables * kLaneBlock);
+      near = std::max(near, variables * 2 * static_cast<std::size_t>(chain.width) * kLaneBlock);
+    }
+    place_.push_back(
+        {static_cast<int>(bundle - bundles_.begin()), static_cast<int>(bundle->chains.size())});
+    bundle->chains.push_back(static_cast<int>(i));
+  }
+  bands_.resize(size);
+  abreast_.resize(most);
+  near_.resize(near);
+  for (const NodeProgram& node : program_.node) {
+    const Chain& chain = chain_of(node.chain);
+    std::size_t entry = 0;
+    for (std::size_t i = 0; i < node.flat.end.size(); ++i) {
+      const auto begin = entry, end = static_cast<std::size_t>(node.flat.end[i]);
+      for (; entry < end; ++entry)
+        for (std::size_t l = begin; l < end; ++l)
+          if (node.flat.at[l] <= node.flat.at[entry])
+            terms_.push_back({element(chain, node.flat.at[entry], node.flat.at[l]),
+                              static_cast<int>(node.first_row + i),
+                              node.flat.by[entry] * node.flat.by[l]});
+    }
+  }
+}
+
+int Newton::element(const Chain& chain, int r, int c) const {
+  const Place& place = place_[static_cast<std::size_t>(&chain - program_.chains.data())];
+  const Bundle& bundle = bundles_[static_cast<std::size_t>(place.bundle)];
+  return static_cast<int>(bundle.begin) +
+         (r * (bundle.half + 1) + c - r + bundle.half) * kLaneBlock + place.lane;
 }
 
 // A node alone enters all budgets by the same shape of row, times its needs; nodes that are joined
@@ -51,6 +99,11 @@ int Newton::patterns_of(const Chain& chain) const {
 int Newton::pattern_of(const Chain& chain, int kind) const {
   if (!chain.alone()) return kind;
   return std::max(0, kind - program_.p.resources + 1);
+}
+
+double* Newton::block(int kind, int other) {
+  return schur_.data() + static_cast<std::ptrdiff_t>(block_row(kind) * lanes_) * size_ +
+         block_row(other) * lanes_;
 }
 
 template <class F>
@@ -71,27 +124,27 @@ void Newton::each_entry(const Chain& chain, int pattern, int t, F f) const {
   }
 }
 
-/// F'' of node n and the weights of its rows, added to the band of its chain.
+/// F'' of node n, added to the band of its chain.
 void Newton::fill_band(int n) {
   const ClairvoyantProblem& p = program_.p;
   const NodeProgram& node = program_.node[static_cast<std::size_t>(n)];
-  const Chain& chain = program_.chains[static_cast<std::size_t>(node.chain)];
-  const int w = chain.half;
-  double* a = band(chain);  // element (r, c) of the lower band is at r * (w + 1) + c - r + w
-  const auto element = [&](int r, int c) -> double& { return a[r * (w + 1) + c - r + w]; };
+  const Chain& chain = chain_of(node.chain);
+  const auto at = [&](int r, int c) -> double& {
+    return bands_[static_cast<std::size_t>(element(chain, r, c))];
+  };
   for (int t = 0; t < p.slots; ++t) {
     const int judged = node.at(t, node.judged);
-    element(judged, judged) += curving_[p.at(t, n)];
+    at(judged, judged) += curving_[p.at(t, n)];
   }
   const ClairvoyantNode& costs = p.at_node(n);
   if (costs.crowding > 0)
     for (int t = 0; t < p.slots; ++t) {
       const int m = node.at(t, node.rate), before = m - node.width;
       const double bend = 2 * costs.crowding / (costs.lag * costs.lag), stays = 1 - costs.lag;
-      element(m, m) += bend;
+      at(m, m) += bend;
       if (t > 0) {
-        element(before, before) += stays * stays * bend;
-        element(m, before) -= stays * bend;
+        at(before, before) += stays * stays * bend;
+        at(m, before) -= stays * bend;
       }
     }
   if (p.switching > 0)
@@ -99,135 +152,96 @@ void Newton::fill_band(int n) {
       const int m = node.at(t, node.rate), before = m - node.width;
       const double bend =
           switching_curvature(p, program_.step(at_->x, n, t), at_->pull[p.at(t, n)]);
-      element(m, m) += bend;
+      at(m, m) += bend;
       if (t > 0) {
-        element(before, before) += bend;
-        element(m, before) -= bend;
-      }
-    }
-  for (std::size_t i = 0; i < node.rows.size(); ++i) {
-    const Row& row = node.rows[i];
-    const double d = at_->dual[node.first_row + i] / at_->slack[node.first_row + i];
-    for (std::size_t j = 0; j < static_cast<std::size_t>(row.count); ++j)
-      for (std::size_t l = 0; l < static_cast<std::size_t>(row.count); ++l)
-        if (row.at[l] <= row.at[j]) element(row.at[j], row.at[l]) += row.by[j] * row.by[l] * d;
-  }
-}
-
-void Newton::factor_chain(const Chain& chain) {
-  const int w = chain.half, size = program_.p.slots * chain.width;
-  double* a = band(chain);
-  const auto element = [&](int r, int c) -> double& { return a[r * (w + 1) + c - r + w]; };
-  std::fill(a, a + static_cast<std::ptrdiff_t>(size) * (w + 1), 0.0);
-  for (const int n : chain.members) fill_band(n);
-  for (int r = 0; r < size; ++r)
-    for (int c = std::max(0, r - w); c <= r; ++c) {
-      double sum = element(r, c);
-      if (c == r) sum += kRidge;
-      for (int j = std::max(0, r - w); j < c; ++j) sum -= element(r, j) * element(c, j);
-      if (c < r) {
-        element(r, c) = sum * element(c, c);
-      } else {
-        lost_ = lost_ || !(sum > 0);
-        element(r, r) = 1 / std::sqrt(sum);  // kept inverted: solves multiply
+        at(before, before) += bend;
+        at(m, before) -= bend;
       }
     }
 }
 
-void Newton::solve_chain(const Chain& chain, double* v) const {
-  const int w = chain.half, size = program_.p.slots * chain.width;
-  const double* a = band(chain);
-  const auto element = [&](int r, int c) { return a[r * (w + 1) + c - r + w]; };
-  for (int r = 0; r < size; ++r) {
-    for (int c = std::max(0, r - w); c < r; ++c) v[r] -= element(r, c) * v[c];
-    v[r] *= element(r, r);
+/// F'' + G' D G of every chain.
+void Newton::fill_bands() {
+  std::fill(bands_.begin(), bands_.end(), 0.0);
+  for (const Bundle& bundle : bundles_) {
+    const Bands b = bands(bundle);
+    for (int r = 0; r < b.rows; ++r)
+      for (int lane = 0; lane < kLaneBlock; ++lane)
+        b.a[(r * (b.half + 1) + b.half) * kLaneBlock + lane] =
+            static_cast<std::size_t>(lane) < bundle.chains.size() ? kRidge : 1;
   }
-  for (int r = size - 1; r >= 0; --r) {
-    for (int c = r + 1; c <= std::min(size - 1, r + w); ++c) v[r] -= element(c, r) * v[c];
-    v[r] *= element(r, r);
+  for (int n = 0; n < program_.p.nodes; ++n) fill_band(n);
+  std::vector<double>& weight = rows_;
+  for (std::size_t i = 0; i < program_.shared; ++i) weight[i] = at_->dual[i] / at_->slack[i];
+  for (const BandTerm& term : terms_)
+    bands_[static_cast<std::size_t>(term.to)] +=
+        term.by * weight[static_cast<std::size_t>(term.row)];
+}
+
+void Newton::solve_chains(std::vector<double>& v) {
+  for (const Bundle& bundle : bundles_) {
+    const Bands b = bands(bundle);
+    for (std::size_t lane = 0; lane < bundle.chains.size(); ++lane) {
+      const double* from = v.data() + chain_of(bundle.chains[lane]).variables;
+      double* to = abreast_.data() + lane;
+      for (int r = 0; r < b.rows; ++r) to[r * kLaneBlock] = from[r];
+    }
+    kernel_.solve_bands(b, abreast_.data());
+    for (std::size_t lane = 0; lane < bundle.chains.size(); ++lane) {
+      double* to = v.data() + chain_of(bundle.chains[lane]).variables;
+      const double* from = abreast_.data() + lane;
+      for (int r = 0; r < b.rows; ++r) to[r] = from[r * kLaneBlock];
+    }
   }
 }
 
-// Solves H X = pattern' for all slots at once, a column per pattern and slot. Column t is zero
-// above slot t - 1, and by symmetry only its part from there down is needed: in the rows of slot
-// tau, columns 0 .. tau + 1.
-void Newton::add_to_schur(const Chain& chain) {
-  const int w = chain.half, size = program_.p.slots * chain.width;
-  const auto slots = static_cast<std::size_t>(program_.p.slots);
-  const int patterns = patterns_of(chain);
-  const std::size_t stride = static_cast<std::size_t>(patterns) * slots;
-  const double* a = band(chain);
-  const auto element = [&](int r, int c) { return a[r * (w + 1) + c - r + w]; };
-  const auto row_of = [&](int r) { return columns_.data() + static_cast<std::size_t>(r) * stride; };
-  const auto active = [&](int r) {
-    return std::min(slots, static_cast<std::size_t>(r / chain.width) + 2);
-  };
-  const auto subtract = [&](int r, double by, int from, std::size_t count) {
-    double* to = row_of(r);
-    const double* x = row_of(from);
-    for (std::size_t q = 0; q < stride; q += slots)
-      for (std::size_t t = q; t < q + count; ++t) to[t] -= by * x[t];
-  };
-  const auto divide = [&](int r, std::size_t count) {
-    double* to = row_of(r);
-    const double by = element(r, r);
-    for (std::size_t q = 0; q < stride; q += slots)
-      for (std::size_t t = q; t < q + count; ++t) to[t] *= by;
-  };
-
-  std::fill(columns_.begin(),
-            columns_.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(size) * stride),
-            0.0);
+// Adds P H^-1 P' of one chain to S, see ChainSweep. As many numbers of H^-1 as the joining rows of
+// a slot can meet are in near_.
+void Newton::add_to_schur(const Chain& chain, int lane) {
+  const int slots = program_.p.slots, patterns = patterns_of(chain), reach = 2 * chain.width;
+  entries_.clear();
+  first_.assign(1, 0);
   for (int q = 0; q < patterns; ++q)
-    for (int t = 0; t < program_.p.slots; ++t)
-      each_entry(chain, q, t, [&](int variable, double by) {
-        row_of(variable)[static_cast<std::size_t>(q) * slots + static_cast<std::size_t>(t)] += by;
-      });
-  for (int r = 0; r < size; ++r) {
-    // Earlier rows have fewer active columns; the rest of theirs is zero.
-    for (int c = std::max(0, r - w); c < r; ++c) subtract(r, element(r, c), c, active(c));
-    divide(r, active(r));
-  }
-  for (int r = size - 1; r >= 0; --r) {
-    for (int c = r + 1; c <= std::min(size - 1, r + w); ++c)
-      subtract(r, element(c, r), c, active(r));
-    divide(r, active(r));
+    for (int t = 0; t < slots; ++t) {
+      each_entry(chain, q, t, [&](int variable, double by) { entries_.push_back({variable, by}); });
+      first_.push_back(static_cast<int>(entries_.size()));
+    }
+  const double* near = near_.data() + lane;
+  for (int at = 0; at < patterns * slots; ++at) {
+    const int top = (at % slots - 1) * chain.width;  // the first variable of the slot before
+    double* x = start_.data() + static_cast<std::ptrdiff_t>(at) * reach;
+    for (int r = std::max(top, 0); r < top + reach; ++r) {
+      double sum = 0;
+      for (int i = first_[static_cast<std::size_t>(at)];
+           i < first_[static_cast<std::size_t>(at) + 1]; ++i) {
+        const JoinEntry& entry = entries_[static_cast<std::size_t>(i)];
+        sum +=
+            entry.by *
+            near[(std::min(r, entry.variable) * reach + std::abs(entry.variable - r)) * kLaneBlock];
+      }
+      x[r - top] = sum;
+    }
   }
 
-  // Blocks of S below their own diagonals: row (kind, t), columns (other, 0 .. t).
-  std::vector<double> product(stride);
+  joins_.clear();
   const auto weight = [&](int kind) {
     const bool worst = kind >= program_.shared_kinds;
     return chain.alone() && !worst ? program_.weight(chain.members[0], kind) : 1;
   };
-  for (int t = 0; t < program_.p.slots; ++t)
-    for (int q = 0; q < patterns; ++q) {
-      const auto count = static_cast<std::size_t>(t) + 1;
-      std::fill(product.begin(), product.end(), 0.0);
-      each_entry(chain, q, t, [&](int variable, double by) {
-        const double* x = row_of(variable);
-        for (std::size_t i = 0; i < stride; i += slots)
-          for (std::size_t j = i; j < i + count; ++j) product[j] += by * x[j];
-      });
-      for (int kind = 0; kind < kinds_; ++kind) {
-        if (pattern_of(chain, kind) != q) continue;
-        double* to = schur_.data() +
-                     (static_cast<std::size_t>(kind) * slots + static_cast<std::size_t>(t)) * size_;
-        for (int other = 0; other < kinds_; ++other) {
-          const double by = weight(kind) * weight(other);
-          const double* from =
-              product.data() + static_cast<std::size_t>(pattern_of(chain, other)) * slots;
-          double* block = to + static_cast<std::size_t>(other) * slots;
-          for (std::size_t j = 0; j < count; ++j) block[j] += by * from[j];
-        }
-      }
-    }
+  for (int kind = 0; kind < kinds_; ++kind)
+    for (int other = 0; other < kinds_; ++other)
+      if (!mirrored_ || block_row(other) <= block_row(kind))
+        joins_.push_back({block(other, kind), pattern_of(chain, other), pattern_of(chain, kind),
+                          weight(kind) * weight(other)});
+  kernel_.sweep({slots, chain.width, chain.half, patterns,
+                 bands_.data() + element(chain, 0, 0) - chain.half * kLaneBlock, start_.data(),
+                 entries_.data(), first_.data(), joins_.data(), static_cast<int>(joins_.size()),
+                 size_, room_.data()});
 }
 
 bool Newton::factor(const Point& at) {
   const ClairvoyantProblem& p = program_.p;
   at_ = &at;
-  lost_ = false;
   for (int n = 0; n < p.nodes; ++n) program_.errors(at.x, n, Derivative::curvature, curving_);
   for (std::size_t i = 0; i < curving_.size() && p.worst == 0; ++i) curving_[i] *= p.importance[i];
   if (p.worst > 0) {
@@ -241,45 +255,56 @@ bool Newton::factor(const Point& at) {
     }
   }
   std::fill(schur_.begin(), schur_.end(), 0.0);
-  for (const Chain& chain : program_.chains) {
-    factor_chain(chain);
-    if (lost_) return false;
-    add_to_schur(chain);
+  fill_bands();
+  for (const Bundle& bundle : bundles_) {
+    if (!kernel_.factor_bands(bands(bundle))) return false;
+    kernel_.invert_near(bands(bundle), 2 * bundle.width, near_.data());
+    for (std::size_t lane = 0; lane < bundle.chains.size(); ++lane)
+      add_to_schur(chain_of(bundle.chains[lane]), static_cast<int>(lane));
   }
   return factor_schur();
 }
 
 // With G the rows of the soft worst error, H + P' D P - C G' G asks for the system
-//   [S  B'] [w]   [P y]
-//   [B  -A] [u] = [G y],   A = 1 / C - G H^-1 G',   B = G H^-1 P',
-// and A is positive definite because the whole is: u goes first, and S gains B' A^-1 B.
+//   [-A  B] [u]   [G y]
+//   [B'  S] [w] = [P y],   A = 1 / C - G H^-1 G',   B = G H^-1 P',
+// and A is positive definite because the whole is.
 bool Newton::factor_schur() {
-  const auto size = static_cast<Eigen::Index>(size_);
-  const auto shared = static_cast<Eigen::Index>(program_.rows - program_.shared);
-  Eigen::Map<Matrix> schur(schur_.data(), size, size);
-  const Eigen::Index slots = program_.p.slots;
-  for (Eigen::Index i = 0; i < size; ++i) {
-    const std::size_t row = program_.shared + static_cast<std::size_t>(i);
-    if (i < shared) schur(i, i) += at_->slack[row] / at_->dual[row];
-    for (Eigen::Index j = 0; j < i; ++j)
-      if (j % slots > i % slots) schur(i, j) = schur(j, i);
-  }
-  if (size > shared) {
-    auto last = schur.bottomRightCorner(slots, slots);
-    const double most = program_.p.temperature / program_.fairness();
-    last = -last.eval();
-    last.diagonal().array() += most * (1 + kRidge);
-    Eigen::LLT<Eigen::Ref<Matrix>> factor(last);
-    if (factor.info() != Eigen::Success) return false;
-    auto cross = schur.bottomLeftCorner(slots, shared);
-    last.triangularView<Eigen::Lower>().solveInPlace(cross);
-    schur.topLeftCorner(shared, shared)
-        .selfadjointView<Eigen::Lower>()
-        .rankUpdate(cross.transpose());
-  }
-  Eigen::Ref<Matrix> top = schur.topLeftCorner(shared, shared);
-  Eigen::LLT<Eigen::Ref<Matrix>> factor(top);
-  return factor.info() == Eigen::Success;
+  const int slots = program_.p.slots;
+  // What is wanted of a block is its rows up to the column's slot; the rest of it, where it is not
+  // on the diagonal, lies in its mirror.
+  for (int row = 0; row < kinds_; ++row)
+    for (int column = row + 1; column < kinds_; ++column) {
+      double* to =
+          schur_.data() + static_cast<std::ptrdiff_t>(row * lanes_) * size_ + column * lanes_;
+      const double* from =
+          mirrored_
+              ? to
+              : schur_.data() + static_cast<std::ptrdiff_t>(column * lanes_) * size_ + row * lanes_;
+      for (int s = 1; s < slots; ++s)
+        for (int t = 0; t < s; ++t) to[s * size_ + t] = from[t * size_ + s];
+    }
+  const int turned = turned_rows();
+  for (int s = 0; s < turned; ++s)
+    for (int t = s; t < turned; ++t) {
+      double& a = schur_[static_cast<std::size_t>(s) * static_cast<std::size_t>(size_) +
+                         static_cast<std::size_t>(t)];
+      a = -a;
+    }
+  const double most = turned > 0 ? program_.p.temperature / program_.fairness() * (1 + kRidge) : 0;
+  for (int kind = 0; kind < kinds_; ++kind)
+    for (int t = 0; t < lanes_; ++t) {
+      double& diagonal = block(kind, kind)[t * (size_ + 1)];
+      if (t >= slots) {
+        diagonal = 1;
+      } else if (kind >= program_.shared_kinds) {
+        diagonal += most;
+      } else {
+        const std::size_t row = program_.shared_row(kind, t);
+        diagonal += at_->slack[row] / at_->dual[row];
+      }
+    }
+  return kernel_.factor({schur_.data(), size_, turned, over_.data()});
 }
 
 /// G v of one slot.
@@ -303,34 +328,24 @@ void Newton::add_worst(const double* by, std::vector<double>& v) const {
 }
 
 void Newton::solve_once(std::vector<double>& v) {
-  const bool worst = !leaning_.empty();
-  const auto slots = static_cast<Eigen::Index>(program_.p.slots);
-  for (const Chain& chain : program_.chains) solve_chain(chain, v.data() + chain.variables);
-  program_.times(v, rows_);
-  const auto size = static_cast<Eigen::Index>(size_);
-  const auto shared = static_cast<Eigen::Index>(program_.rows - program_.shared);
-  const Eigen::Map<const Matrix> factor(schur_.data(), size, size);
-  const auto top = factor.topLeftCorner(shared, shared);
-  const auto cross = factor.bottomLeftCorner(size - shared, shared);
-  const auto last = factor.bottomRightCorner(size - shared, size - shared);
-  Eigen::Map<Eigen::VectorXd> w(rows_.data() + program_.shared, shared);
-  Eigen::Map<Eigen::VectorXd> u(some_.data(), size - shared);
-  if (worst) {
-    for (Eigen::Index t = 0; t < slots; ++t) u[t] = worst_of(v, static_cast<int>(t));
-    last.triangularView<Eigen::Lower>().solveInPlace(u);
-    w.noalias() += cross.transpose() * u;
-  }
-  top.triangularView<Eigen::Lower>().solveInPlace(w);
-  top.triangularView<Eigen::Lower>().transpose().solveInPlace(w);
-  std::fill(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(program_.shared), 0.0);
+  const int slots = program_.p.slots, turned = turned_rows();
+  solve_chains(v);
+  program_.times_shared(v, rows_);
+  std::fill(shared_.begin(), shared_.end(), 0.0);
+  for (int t = 0; t < turned && t < slots; ++t)
+    shared_[static_cast<std::size_t>(t)] = worst_of(v, t);
+  const auto joined = [&](int kind) {
+    return shared_.data() + static_cast<std::ptrdiff_t>(block_row(kind)) * lanes_;
+  };
+  for (int kind = 0; kind < program_.shared_kinds; ++kind)
+    std::copy_n(rows_.data() + program_.shared_row(kind, 0), slots, joined(kind));
+  kernel_.solve({schur_.data(), size_, turned, over_.data()}, shared_.data());
+  for (int kind = 0; kind < program_.shared_kinds; ++kind)
+    std::copy_n(joined(kind), slots, rows_.data() + program_.shared_row(kind, 0));
   std::fill(back_.begin(), back_.end(), 0.0);
-  program_.add_transposed(rows_, -1, back_);  // - P' w
-  if (worst) {
-    u = cross * w - u;
-    last.triangularView<Eigen::Lower>().transpose().solveInPlace(u);
-    add_worst(u.data(), back_);
-  }
-  for (const Chain& chain : program_.chains) solve_chain(chain, back_.data() + chain.variables);
+  program_.add_shared(rows_, -1, back_);  // - P' w
+  if (turned > 0) add_worst(shared_.data(), back_);
+  solve_chains(back_);
   for (std::size_t i = 0; i < v.size(); ++i) v[i] += back_[i];
 }
 
@@ -371,8 +386,8 @@ void Newton::bend(const std::vector<double>& v, std::vector<double>& out) const 
 }
 
 // Where a node has rate to spare, its own H is nearly singular, and w takes back what H^-1 blew up:
-// digits are lost as the slacks close. Refinement brings them back for the price of two more
-// solves.
+// digits are lost as the slacks close. Refinement brings them back for the price of another solve,
+// until what a round changes says that the next one would change nothing.
 void Newton::solve(std::vector<double>& v, int refinements) {
   const std::vector<double> wanted = v;
   solve_once(v);
@@ -384,7 +399,13 @@ void Newton::solve(std::vector<double>& v, int refinements) {
     program_.add_transposed(rows_, 1, missing);
     for (std::size_t i = 0; i < v.size(); ++i) missing[i] = wanted[i] - missing[i];
     solve_once(missing);
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] += missing[i];
+    double largest = 0, change = 0;
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      v[i] += missing[i];
+      largest = std::max(largest, std::abs(v[i]));
+      change = std::max(change, std::abs(missing[i]));
+    }
+    if (change <= kRefined * largest) return;
   }
 }
 

@@ -176,13 +176,15 @@ Program::Program(const ClairvoyantProblem& problem) : p(problem) {
   for (NodeProgram& next : node) {
     next.first_row = shared;
     shared += next.rows.size();
+    for (const Row& row : next.rows) {
+      next.flat.add(row);
+      h.push_back(row.limit);
+    }
+    next.rows = {};
   }
   shared_kinds = p.resources + (p.reserve > 0 ? 1 : 0);
   rows = shared_row(shared_kinds, 0);
 
-  h.reserve(rows);
-  for (const NodeProgram& each : node)
-    for (const Row& row : each.rows) h.push_back(row.limit);
   for (int kind = 0; kind < shared_kinds; ++kind) {
     const double budget =
         is_pool(kind) ? p.budget[0] : lag * p.budget[static_cast<std::size_t>(kind)];
@@ -195,17 +197,26 @@ Program::Program(const ClairvoyantProblem& problem) : p(problem) {
 }
 
 void Program::times(const std::vector<double>& x, std::vector<double>& out) const {
+  for (const NodeProgram& from : node) {
+    const double* v = x.data() + from.variables;
+    double* to = out.data() + from.first_row;
+    const int* at = from.flat.at.data();
+    const double* by = from.flat.by.data();
+    int entry = 0;
+    for (const int end : from.flat.end) {
+      double sum = 0;
+      for (; entry < end; ++entry) sum += by[entry] * v[at[entry]];
+      *to++ = sum;
+    }
+  }
+  times_shared(x, out);
+}
+
+void Program::times_shared(const std::vector<double>& x, std::vector<double>& out) const {
   std::fill(out.begin() + static_cast<std::ptrdiff_t>(shared), out.end(), 0.0);
   for (int n = 0; n < p.nodes; ++n) {
     const NodeProgram& from = node[static_cast<std::size_t>(n)];
     const double* v = x.data() + from.variables;
-    double* to = out.data() + from.first_row;
-    for (const Row& row : from.rows) {
-      double sum = 0;
-      for (std::size_t j = 0; j < static_cast<std::size_t>(row.count); ++j)
-        sum += row.by[j] * v[row.at[j]];
-      *to++ = sum;
-    }
     for (int t = 0; t < p.slots; ++t) {
       const double m = v[from.at(t, from.rate)];
       const double before = t > 0 ? v[from.at(t - 1, from.rate)] : 0;
@@ -220,15 +231,25 @@ void Program::times(const std::vector<double>& x, std::vector<double>& out) cons
 
 void Program::add_transposed(const std::vector<double>& z, double sign,
                              std::vector<double>& out) const {
+  for (const NodeProgram& to : node) {
+    double* v = out.data() + to.variables;
+    const double* dual = z.data() + to.first_row;
+    const int* at = to.flat.at.data();
+    const double* by = to.flat.by.data();
+    int entry = 0;
+    for (const int end : to.flat.end) {
+      const double d = sign * *dual++;
+      for (; entry < end; ++entry) v[at[entry]] += by[entry] * d;
+    }
+  }
+  add_shared(z, sign, out);
+}
+
+void Program::add_shared(const std::vector<double>& z, double sign,
+                         std::vector<double>& out) const {
   for (int n = 0; n < p.nodes; ++n) {
     const NodeProgram& to = node[static_cast<std::size_t>(n)];
     double* v = out.data() + to.variables;
-    const double* dual = z.data() + to.first_row;
-    for (const Row& row : to.rows) {
-      const double d = sign * *dual++;
-      for (std::size_t j = 0; j < static_cast<std::size_t>(row.count); ++j)
-        v[row.at[j]] += row.by[j] * d;
-    }
     for (int t = 0; t < p.slots; ++t) {
       double budget = 0, pool = 0;
       for (int kind = 0; kind < shared_kinds; ++kind)

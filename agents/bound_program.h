@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agents/bound.h"
+#include "agents/bound_kernel.h"
 
 namespace cra::agents {
 
@@ -40,6 +41,19 @@ struct Row {
   }
 };
 
+/// Rows one after the other, without the room that a Row keeps.
+struct FlatRows {
+  std::vector<int> end;  ///< [rows] of the entries
+  std::vector<int> at;   ///< as in Row
+  std::vector<double> by;
+
+  void add(const Row& row) {
+    at.insert(at.end(), row.at.begin(), row.at.begin() + row.count);
+    by.insert(by.end(), row.by.begin(), row.by.begin() + row.count);
+    end.push_back(static_cast<int>(at.size()));
+  }
+};
+
 /// The kinds of rows of a node, in their order within a slot; kServe .. kSpare only where needed.
 enum RowKind : int {
   kLoad,      ///< work that is not served waits (effort is not more than was put in)
@@ -67,7 +81,8 @@ struct NodeProgram {
   bool stretched = true;                     ///< its argument is divided by the problem's stretch
   int kinds = 4;                             ///< rows in a slot
   std::array<int, kRowKinds> kind{};         ///< positions of the kinds in a slot, or -1
-  std::vector<Row> rows;                     ///< [T * kinds]
+  std::vector<Row> rows;                     ///< [T * kinds] while they are made
+  FlatRows flat;                             ///< [T * kinds] from then on
   std::size_t variables = 0, first_row = 0;  ///< where the chain begins in x, the node in the rows
   double now = 1, before = 0, spare = 0;     ///< budget row: coefficients of m_t, m_{t-1}, u_t
 
@@ -124,6 +139,8 @@ struct Program {
 
   /// out = G x. \param out [rows]
   void times(const std::vector<double>& x, std::vector<double>& out) const;
+  /// The shared rows of it. The others are left alone.
+  void times_shared(const std::vector<double>& x, std::vector<double>& out) const;
   /// out = gradient of the objective at x + G' z. \param out [variables]
   void gradient(const std::vector<double>& x, const std::vector<double>& z,
                 std::vector<double>& out) const;
@@ -137,6 +154,8 @@ struct Program {
   double fairness() const { return p.worst * p.nodes; }
   /// out += sign * G' z
   void add_transposed(const std::vector<double>& z, double sign, std::vector<double>& out) const;
+  /// The same of the shared rows alone.
+  void add_shared(const std::vector<double>& z, double sign, std::vector<double>& out) const;
 
   /// m_t - m_{t-1} of node n in x.
   double step(const std::vector<double>& x, int n, int t) const {
@@ -162,7 +181,7 @@ struct Program {
 Point start(const Program& program);
 
 /// Factors F'' + G' D G, D = dual / slack: a band Cholesky per chain, and a dense Cholesky of the
-/// Schur complement of what joins the chains.
+/// Schur complement S of what joins the chains.
 class Newton {
  public:
   explicit Newton(const Program& program);
@@ -176,38 +195,71 @@ class Newton {
   void bend(const std::vector<double>& v, std::vector<double>& out) const;
   double worst_of(const std::vector<double>& v, int t) const;
   void add_worst(const double* by, std::vector<double>& v) const;
+  /// Where element (r, c) of a chain is in bands_.
+  int element(const Chain& chain, int r, int c) const;
+  void lay_out_bands();
   void fill_band(int n);
-  void factor_chain(const Chain& chain);
+  void fill_bands();
   bool factor_schur();
-  void add_to_schur(const Chain& chain);
-  void solve_chain(const Chain& chain, double* v) const;
+  void add_to_schur(const Chain& chain, int lane);
+  void solve_chains(std::vector<double>& v);
   void solve_once(std::vector<double>& v);
-  double* band(const Chain& chain) {
-    return bands_.data() + band_begin_[static_cast<std::size_t>(&chain - program_.chains.data())];
+  /// Chains of one shape: they are factored abreast.
+  struct Bundle {
+    int width, half;
+    std::size_t begin;        ///< in bands_
+    std::vector<int> chains;  ///< by lane, kLaneBlock at most
+  };
+  struct Place {
+    int bundle, lane;
+  };
+  /// bands_[to] += by * D[row]
+  struct BandTerm {
+    int to, row;
+    double by;
+  };
+  Bands bands(const Bundle& bundle) {
+    return {bands_.data() + bundle.begin, program_.p.slots * bundle.width, bundle.half};
   }
-  const double* band(const Chain& chain) const {
-    return bands_.data() + band_begin_[static_cast<std::size_t>(&chain - program_.chains.data())];
-  }
+  const Chain& chain_of(int i) const { return program_.chains[static_cast<std::size_t>(i)]; }
   /// Calls f(variable, coefficient) for what row t of a pattern holds in a chain.
   template <class F>
   void each_entry(const Chain& chain, int pattern, int t, F f) const;
   int pattern_of(const Chain& chain, int kind) const;
   int patterns_of(const Chain& chain) const;
 
+  /// Blocks of S: the soft worst error first, its sign is turned; then the shared rows.
+  int block_row(int kind) const {
+    if (program_.p.worst == 0) return kind;
+    return kind == program_.shared_kinds ? 0 : kind + 1;
+  }
+  int turned_rows() const { return program_.p.worst > 0 ? lanes_ : 0; }
+  double* block(int kind, int other);
+
   const Program& program_;
-  std::vector<double> bands_;  ///< lower bands by rows, [T * width, half + 1] for each chain
-  std::vector<std::size_t> band_begin_;
-  int kinds_ = 1;                ///< of rows of S: the shared ones, then the soft worst error
-  std::size_t size_ = 0;         ///< of S
-  std::vector<double> columns_;  ///< [T * width, patterns * T]: H^-1 times the joining rows
-  std::vector<double> schur_;    ///< [M, M], lower triangle, then its factor
+  const NewtonKernel& kernel_;
+  int kinds_ = 1;             ///< of rows of S: the shared ones, and the soft worst error
+  int lanes_ = 0, size_ = 0;  ///< of a block of S, and of S
+  bool mirrored_ = false;     ///< all blocks of S are symmetric in themselves
+  std::vector<Bundle> bundles_;
+  std::vector<Place> place_;     ///< [chains]
+  std::vector<BandTerm> terms_;  ///< of all rows
+  std::vector<double> bands_;    ///< Bands of each bundle
+  std::vector<double> abreast_;  ///< [T * width, kLaneBlock] right-hand sides of a bundle
+  std::vector<double> near_;     ///< [T * width, 2 * width] of the inverse of one chain
+  std::vector<double> start_;    ///< of a ChainSweep, as those below
+  std::vector<double> room_;
+  std::vector<JoinEntry> entries_;
+  std::vector<int> first_;
+  std::vector<JoinTarget> joins_;
+  std::vector<double> schur_;    ///< [M, M] upper triangle, then its factor
+  std::vector<double> over_;     ///< [M] of a DenseFactor
+  std::vector<double> shared_;   ///< [M] right-hand side, then solution
   std::vector<double> rows_;     ///< [rows]
   std::vector<double> back_;     ///< [variables]
   std::vector<double> curving_;  ///< [T, N] second derivative by what is judged
   std::vector<double> leaning_;  ///< [T, N] of the soft worst error by what is judged
-  std::vector<double> some_;     ///< [M]
   const Point* at_ = nullptr;
-  bool lost_ = false;
 };
 
 }  // namespace cra::agents

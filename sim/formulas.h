@@ -218,10 +218,10 @@ CRA_HD void dispatch_by_priority(const T* need, const T* priority, T pool, T* u,
 }
 
 /// Reserve that lowers sum W phi((load - u) / scale) as far as it goes: equal marginal errors
-/// W phi' / scale at a common level, by bisection (80 halvings: to the last bit of the level).
-/// \param load   [n] work that waits before the reserve, >= 0
-/// \param limit  [n] most the reserve may serve at each node, 0 <= limit <= load
-/// \param u      [n] on return work served, 0 <= u <= limit, sum u <= pool
+/// W phi' / scale at a common level. Newton's method on the level, and a bracket that is halved
+/// where it makes no headway: some 8 rounds, where bisection takes 80. \param load   [n] work that
+/// waits before the reserve, >= 0 \param limit  [n] most the reserve may serve at each node, 0 <=
+/// limit <= load \param u      [n] on return work served, 0 <= u <= limit, sum u <= pool
 template <class T>
 CRA_HD void dispatch_optimally(const T* load, const T* limit, const T* importance, const T* scale,
                                T pool, T* u, int n) {
@@ -234,22 +234,36 @@ CRA_HD void dispatch_optimally(const T* load, const T* limit, const T* importanc
     high = slope > high ? slope : high;
   }
   if (total <= pool) return;
-  T low = 0;
-  for (int k = 0; k < 80; ++k) {
-    const T level = (low + high) / 2;
-    T used = 0;
+  // A few roundings of the sum; closer than that it says nothing.
+  const T close = total * (sizeof(T) == 8 ? T(0x1p-48) : T(0x1p-20));
+  T low = 0, level = high / 2, used = 0, missed = total;
+  for (int round = 0; round < 80; ++round) {
+    T give = 0;  // - d used / d level
+    used = 0;
     for (int i = 0; i < n; ++i) {
       // W phi'(y / scale) / scale = level at y = scale ((1 - level scale / W)^(-1/2) - 1).
       const T ratio = importance[i] > T(0) ? level * scale[i] / importance[i] : T(1);
-      const T keep = ratio < T(1) ? scale[i] * (T(1) / sqrt(T(1) - ratio) - T(1)) : load[i];
-      const T want = load[i] - keep;
-      u[i] = want < T(0) ? T(0) : want < limit[i] ? want : limit[i];
+      u[i] = 0;
+      if (!(ratio < T(1))) continue;
+      const T over = T(1) / sqrt(T(1) - ratio);
+      const T want = load[i] - scale[i] * (over - T(1));
+      if (!(want > T(0))) continue;
+      u[i] = want < limit[i] ? want : limit[i];
       used += u[i];
+      if (want < limit[i]) give += over * over * over * scale[i] * scale[i] / (2 * importance[i]);
     }
-    (used > pool ? low : high) = level;
-    if (k == 79 && used > pool)
-      for (int i = 0; i < n; ++i) u[i] *= pool / used;
+    const T excess = used - pool, miss = excess < T(0) ? -excess : excess;
+    if (miss <= close) break;
+    (excess > T(0) ? low : high) = level;
+    const T newton = give > T(0) ? level + excess / give : low;
+    const bool trusted = newton > low && newton < high && miss <= missed / 2;
+    const T next = trusted ? newton : (low + high) / 2;
+    missed = miss;
+    if (!(next > low && next < high)) break;  // the bracket is as narrow as numbers are
+    level = next;
   }
+  if (used > pool)
+    for (int i = 0; i < n; ++i) u[i] *= pool / used;
 }
 
 }  // namespace cra::sim

@@ -142,7 +142,7 @@ TEST_CASE("interior_point: one slot without lag is the myopic optimum in closed 
 TEST_CASE("certificate: no multipliers, good or bad, bound a cost that can be had") {
   Dice d{std::mt19937_64(11)};
   double widest = 0;
-  for (int trial = 0; trial < 1500; ++trial) {
+  for (int trial = 0; trial < trials(1500); ++trial) {
     CAPTURE(trial);
     widest = std::max(widest, certified_slack(random_problem(d), 70, true, d));
   }

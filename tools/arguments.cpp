@@ -56,10 +56,20 @@ constexpr std::array<Command, 6> kCommands{{
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
-    {"bench", kBench, "STAGE", 1, 1,
-     "speed of the stages here, beside what this machine's memory allows; STAGE is sim",
-     "Medians over repeated episodes on one thread and on all. Compare figures of one call only:\n"
-     "other programs on the machine slow it down. tools/bench_sim.py sets them against NumPy.\n"},
+    {"bench", kBench, "STAGE [FILE...]", 1, 100000,
+     "speed of the stages here; STAGE is sim, or bound with scenario files",
+     "sim: the simulator beside what this machine's memory allows, medians over repeated episodes "
+     "on\n"
+     "one thread and on all; tools/bench_sim.py sets it against NumPy. bound: slack of the "
+     "clairvoyant\n"
+     "bound, and CPU seconds of one thread per episode, on the first test episodes of each "
+     "scenario;\n"
+     "without files, of scenarios/ traffic, burst_reserve, node_failures and training. Slack is "
+     "(upper -\n"
+     "lower) / upper of the means, upper as replayed in the simulator; worst that of one episode;\n"
+     "solver that of the clairvoyant problem itself. Compare figures of one call only: other "
+     "programs\n"
+     "on the machine slow it down.\n"},
     {"doctor", kDoctor, "", 0, 0,
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
@@ -73,13 +83,14 @@ struct Option {
   const char* doc;
 };
 
-constexpr std::array<Option, 14> kOptions{{
+constexpr std::array<Option, 15> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate,
      "what to evaluate; several words, and repeatable"},
-    {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate,
+    {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kBench,
      "override a key of the scenario; repeatable, in order (see cra keys)"},
-    {"seed", 0, "N", false, kRun | kEvaluate,
+    {"seed", 0, "N", false, kRun | kEvaluate | kBench,
      "root of all random numbers; the same as --set seed=N"},
+    {"episodes", 0, "N", false, kBench, "of bound: test episodes of each scenario; default 24"},
     {"threads", 0, "N", false, kRun | kEvaluate | kBench,
      "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
@@ -208,15 +219,31 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "threads") {
     a.threads = static_cast<int>(whole_number("--threads", values.at(0), 1, 1024));
   }
+  if (name == "episodes") a.episodes = whole_number("--episodes", values.at(0), 1, 1000000);
   if (name == "device") a.device = device_of(values.at(0));
   if (name == "out") a.out = values.at(0);
+}
+
+/// What a stage of `cra bench` has no use for is a mistake.
+void check_stage(const Arguments& a) {
+  const auto unexpected = [&](bool given, const char* option) {
+    if (given) throw UsageError(std::string(option) + " means nothing to cra bench " + a.files[0]);
+  };
+  if (a.files[0] == "sim") {
+    if (a.files.size() > 1)
+      throw UsageError("unexpected word \"" + a.files[1] + "\"; the form is: cra bench sim");
+    unexpected(!a.set.empty(), "--set or --seed");
+    unexpected(a.episodes > 0, "--episodes");
+  } else if (a.files[0] == "bound") {
+    unexpected(a.threads > 0, "--threads");
+  }
 }
 
 void check_operands(const Arguments& a, const Command& c) {
   const std::string call = "cra " + std::string(c.name);
   if (a.files.size() < c.fewest) {
-    throw UsageError(call + " needs " + (c.most == 1 ? "a scenario file" : "a file") + ": " + call +
-                     " " + c.operand);
+    const char* what = c.bit == kBench ? "a stage" : c.most == 1 ? "a scenario file" : "a file";
+    throw UsageError(call + " needs " + what + ": " + call + " " + c.operand);
   }
   if (a.files.size() > c.most) {
     throw UsageError("unexpected word \"" + a.files[c.most] + "\"; the form is: " + call +
@@ -224,6 +251,7 @@ void check_operands(const Arguments& a, const Command& c) {
   }
   for (const std::string& f : a.files)
     if (f.empty()) throw UsageError(call + ": a file name is empty");
+  if (c.bit == kBench) check_stage(a);
   if (a.resume && a.force) {
     throw UsageError("--resume continues a run and --force starts it again: give one of them");
   }

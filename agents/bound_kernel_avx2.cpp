@@ -1,0 +1,20 @@
+// The kernels of bound_kernel.h for AVX2 (256-bit vectors); none where the compiler cannot.
+#include "agents/bound_kernel.h"
+
+#if defined(__AVX2__)
+#include "agents/bound_lanes_bands.h"
+#include "agents/bound_lanes_dense.h"
+#include "agents/bound_lanes_sweep.h"
+
+namespace cra::agents {
+NewtonKernel newton_kernel_avx2() {
+  return {"avx2", factor_bands, invert_near, solve_bands, sweep, factor, solve};
+}
+}  // namespace cra::agents
+#else
+namespace cra::agents {
+NewtonKernel newton_kernel_avx2() {
+  return {"avx2", nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+}
+}  // namespace cra::agents
+#endif
