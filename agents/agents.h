@@ -220,9 +220,9 @@ std::string unlearnable(const std::string& name);
 bool starts_learning(const std::string& name);
 /// One line on what a heuristic does. \throws Error on an unknown name
 std::string baseline_doc(const std::string& name);
-/// Knobs of a baseline in a pool, with their grids; last the share of a reserve if there is one,
-/// which planners decide in every slot.
-/// \throws Error on an unknown name
+/// Knobs of a baseline in a pool, with their grids; after its own the share of its weight that a
+/// node keeps while it is down, where nodes fail, and last the share of a reserve if there is one,
+/// which planners decide in every slot. \throws Error on an unknown name
 std::vector<Knob> baseline_knobs(const std::string& name, const sim::Params& p);
 /// \param p  outlives the policy, resolved  \throws Error on an unknown name or knob count, and for
 /// an oracle

@@ -21,6 +21,16 @@ const std::vector<RuleEntry>& entries() {
 /// The knob that every rule has in a pool with a reserve, last: the share it keeps back.
 const Knob kReserveKnob{"reserve", {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}, 0, 1};
 
+/// The knob that rules which do not weigh nodes that are down themselves have in a pool with
+/// failures, after their own. At 0 a node loses its share as soon as it is seen down, and has to
+/// wait for it once it is back, because placement is slow; at 1 its share is idle while it is down.
+const Knob kDownKnob{"down", {0, 0.1, 0.25, 0.5, 1}, 0, 1};
+
+bool has_down_knob(const RuleEntry& e, const sim::Params& p) {
+  return e.weigh != nullptr && !e.handles_down &&
+         !std::holds_alternative<sim::NoFailures>(p.workload.failures);
+}
+
 void check_knobs(const Rule& rule, const sim::Params& p) {
   const std::size_t expected = baseline_knobs(rule.name, p).size();
   CRA_CHECK(rule.knobs.size() == expected, "baseline " + rule.name + " takes " +
@@ -32,7 +42,10 @@ void check_knobs(const Rule& rule, const sim::Params& p) {
 class RuleActor : public Actor {
  public:
   RuleActor(const RuleEntry& entry, const KnobValues& knobs, const sim::Params& p)
-      : entry_(entry), knobs_(knobs), params_(p) {
+      : entry_(entry),
+        knobs_(knobs),
+        params_(p),
+        down_(has_down_knob(entry, p) ? knobs[entry.knobs.size()] : 0) {
     for (int n = 0; n < p.pool.nodes; ++n) scale_.push_back(sim::backlog_scale(p, n));
   }
 
@@ -43,9 +56,9 @@ class RuleActor : public Actor {
       const std::size_t row = b.at(e);
       double* w = decisions.row(e);
       entry_.weigh(seen(b, e), knobs_.data(), w);
-      // Few rules send resource to a node that was down a moment ago.
       if (!entry_.handles_down)
-        for (int n = 0; n < b.nodes; ++n) w[n] *= up(b)[row + static_cast<std::size_t>(n)];
+        for (int n = 0; n < b.nodes; ++n)
+          w[n] *= down_ + (1 - down_) * up(b)[row + static_cast<std::size_t>(n)];
       if (decisions.cols > b.nodes) w[b.nodes] = knobs_.back();
     }
   }
@@ -99,6 +112,7 @@ class RuleActor : public Actor {
   const RuleEntry& entry_;
   const KnobValues& knobs_;
   const sim::Params& params_;
+  double down_;                ///< share of its weight that a node keeps while it is down
   std::vector<double> scale_;  ///< [N]
 };
 
@@ -191,6 +205,7 @@ std::vector<Knob> baseline_knobs(const std::string& name, const sim::Params& p) 
   const RuleEntry& e = rule_entry(name);
   std::vector<Knob> knobs = e.knobs;
   if (e.kind == Kind::planner || e.kind == Kind::oracle) return knobs;  // these plan the reserve
+  if (has_down_knob(e, p)) knobs.push_back(kDownKnob);
   if (p.pool.shared_reserve() != nullptr) knobs.push_back(kReserveKnob);
   return knobs;
 }

@@ -10,7 +10,8 @@
 //   kind                        Kind::expert, Kind::planner, Kind::oracle; a heuristic otherwise
 //   strict = true               weights jump or vanish: no start for a policy that learns
 //   ordered = true              the order of the nodes matters, if only at ties
-//   handles_down = true         weighs nodes that are down itself; others get weight * availability
+//   handles_down = true         weighs nodes that are down itself; other rules get a knob for the
+//                               share of its weight that a node keeps while it is down
 //   unfit(p)                    why it has nothing to say in a pool; empty when it has
 //   actor(...) or oracle(...)   instead of weigh(), for rules that keep something between slots
 // and put the struct in the list at the end of the file.

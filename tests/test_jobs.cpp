@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -254,4 +255,28 @@ TEST_CASE("the lists and curves of Pollux, and the trace of recommendation servi
   CHECK(dlrm.pool.need_of(0, 1) == doctest::Approx(0.35).epsilon(0.02));
   CHECK(dlrm.pool.need_of(0, 2) == doctest::Approx(4.24).epsilon(0.002));
   CHECK(dlrm.pool.need_of(15, 2) == doctest::Approx(0.76).epsilon(0.01));
+}
+
+TEST_CASE("the jobs of Lublin's model load as ten widths") {
+  const std::string log = reference_data("swf/lublin_256.swf");
+  if (!std::filesystem::exists(log)) {
+    MESSAGE("skipped: no log at " << log << " (CRA_DATA names another folder)");
+    return;
+  }
+  const sim::Params p = load(std::string(CRA_SOURCE_DIR) + "/scenarios/batch_cluster.yaml",
+                             {"workload.parts.0.file=" + log})
+                            .settings.sim;
+  const auto& trace = std::get<sim::TracePart>(p.workload.parts[0]);
+  CHECK(trace.requests == 10000);
+  CHECK(sim::evaluation_limit(p) == 26);
+  // The most frequent widths of the first 70 % of the time, counted by another program, and their
+  // shares of the processor time in it, to two digits.
+  CHECK(trace.names[0] ==
+        std::vector<std::string>{"1", "4", "8", "16", "32", "2", "64", "128", "256"});
+  const std::vector<double> share{0.05, 0.08, 0.15, 0.40, 0.85, 0.03, 0.76, 2.37, 3.18, 2.12};
+  const std::vector<double> base = sim::mean_rate(p);
+  for (std::size_t n = 0; n < 10; ++n) {
+    CAPTURE(n);
+    CHECK(std::abs(base[n] - 0.5 * share[n]) < 0.5 * 0.005 + 1e-9);
+  }
 }

@@ -282,6 +282,44 @@ TEST_CASE("rules: pull is the derivative of the logarithm of the weights, and no
   });
 }
 
+TEST_CASE("rules: a node that is down keeps the share of its weight that the knob `down` says") {
+  sim::Params p = places()[2].p;  // failures
+  p.pool.need = 0.8;
+  p.pool.reserve = sim::SharedReserve{};
+  must_resolve(p);
+  // Own knobs, then `down`, then the reserve; none where nothing fails, and none for rules that
+  // weigh such nodes themselves.
+  const auto names_of = [](const std::string& rule, const sim::Params& pool) {
+    std::string names;
+    for (const Knob& k : baseline_knobs(rule, pool)) names += k.name + " ";
+    return names;
+  };
+  CHECK(names_of("demand", p) == "slow down reserve ");
+  CHECK(names_of("demand", busy_ring(6, 12)) == "slow ");
+  CHECK(names_of("cmu", p) == "reserve ");
+  CHECK(names_of("exp_weights", p) == "temperature even reserve ");
+  CHECK(names_of("mpc", p) == "horizon ");
+
+  const sim::Exogenous x = sim::draw(p, 5, EpisodeSet::evaluation, 0, 1);
+  sim::Batch b = sim::reset(p, x, {0});
+  b.availability = {0, 1, 0.5, 1, 0, 1};  // down, up, half worn out
+  std::vector<double> up(7), seen(7);
+  const auto act = [&](double down, std::vector<double>& weights) {
+    make_baseline({"demand", {2, down, 0.25}}, p)->actor(1)->act(b, {weights.data(), 1, 7});
+  };
+  const std::vector<double> worn = b.availability;
+  b.availability.assign(6, 1);
+  act(0, up);
+  b.availability = worn;
+  for (const double down : {0.0, 0.25, 1.0}) {
+    CAPTURE(down);
+    act(down, seen);
+    for (std::size_t n = 0; n < 6; ++n)
+      CHECK(seen[n] == doctest::Approx(up[n] * (1 - (1 - down) * (1 - worn[n]))).epsilon(1e-15));
+    CHECK(seen[6] == 0.25);
+  }
+}
+
 TEST_CASE("rules: who may have a say where, and what learning may start from") {
   const std::vector<Place> all = places();
   const auto offered = [&](std::size_t place, const char* name) {
