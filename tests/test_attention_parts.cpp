@@ -28,15 +28,17 @@ float in_last_lane(float x) {
 float exp_of(float x) { return in_last_lane<exp_nonpositive>(x); }
 float tanh_of(float x) { return in_last_lane<hyperbolic_tangent>(x); }
 
-// Weights of attention_weights for rows of [query, key, value], as a[j][i].
+// Softmax of dot_scores for rows of [query, key, value], as a[j][i].
 template <class T>
 std::vector<T> weights(const std::vector<T>& qkv, int nodes, int size, T scale) {
+  const std::int64_t stride = 3 * std::int64_t{size};
   const Head<const T> head{
-      qkv.data(), qkv.data() + size, qkv.data() + 2 * size, 3 * std::int64_t{size}, nodes, size};
+      qkv.data(), stride, qkv.data() + size, qkv.data() + 2 * size, stride, nodes, nodes, size};
   const int wide = padded<T>(nodes);
   std::vector<T> scratch(std::size_t(size) * std::size_t(wide));
   std::vector<T> a(std::size_t(nodes) * std::size_t(wide)), tight;
-  attention_weights(head, scale, scratch.data(), a.data());
+  dot_scores(head, scale, scratch.data(), a.data());
+  softmax(a.data(), nodes, nodes);
   for (int j = 0; j < nodes; ++j)
     for (int i = 0; i < nodes; ++i)
       tight.push_back(a[std::size_t(j) * std::size_t(wide) + std::size_t(i)]);
@@ -115,7 +117,8 @@ TEST_CASE("multiply: does not touch what lies between the rows of C") {
     for (std::size_t j = 7; j < 9; ++j) CHECK(c[i * 9 + j] == 99.f);
 }
 
-TEST_CASE("attention_weights: closed form t1, q = (1, 0), keys (1, 0), (0, 1), (1, 1), d = 2") {
+TEST_CASE(
+    "dot_scores and softmax: closed form t1, q = (1, 0), keys (1, 0), (0, 1), (1, 1), d = 2") {
   // Rows of query (2), key (2), value (2); the first query is t1's.
   const std::vector<double> qkv{1, 0, 1, 0, 0, 0, /**/ 0, 0, 0, 1, 0, 0, /**/ 0, 0, 1, 1, 0, 0};
   const std::vector<double> a = weights(qkv, 3, 2, 1 / std::sqrt(2.0));
@@ -126,7 +129,7 @@ TEST_CASE("attention_weights: closed form t1, q = (1, 0), keys (1, 0), (0, 1), (
   }
 }
 
-TEST_CASE("attention_weights: columns sum to 1 at sizes 1, 31, 32, 33, 1000") {
+TEST_CASE("dot_scores and softmax: columns sum to 1 at sizes 1, 31, 32, 33, 1000") {
   for (const int nodes : {1, 31, 32, 33, 1000}) {
     const auto qkv = nets::normals<float>(std::int64_t{nodes} * 12, 5, 0);
     const std::vector<float> a = weights(qkv, nodes, 4, 0.5f);
@@ -140,7 +143,7 @@ TEST_CASE("attention_weights: columns sum to 1 at sizes 1, 31, 32, 33, 1000") {
   }
 }
 
-TEST_CASE("attention_weights: scores of 3e38 and -3e38 are safe in float") {
+TEST_CASE("dot_scores and softmax: scores of 3e38 and -3e38 are safe in float") {
   // One feature: score(i, j) = q_i k_j.
   const std::vector<float> qkv{1.5e19f, 2e19f, 0, /**/ 0, -2e19f, 0, /**/ -1.5e19f, 1.9e19f, 0};
   const std::vector<float> a = weights(qkv, 3, 1, 1.f);
@@ -153,7 +156,7 @@ TEST_CASE("attention_weights: scores of 3e38 and -3e38 are safe in float") {
   CHECK(weights(even, 2, 1, 1.f)[0] == 0.5f);
 }
 
-TEST_CASE("attention_weights: a score that is not finite makes its own column NaN, no other") {
+TEST_CASE("dot_scores and softmax: a score that is not finite makes its own column NaN, no other") {
   for (const float bad : {kInf, kNan}) {
     const std::vector<float> qkv{bad, 1, 0, /**/ 1, 2, 0};
     const std::vector<float> a = weights(qkv, 2, 1, 1.f);
