@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "attention/lanes.h"
+#include "attention/heads.h"
 
 namespace cra::attention {
 namespace {

@@ -264,6 +264,41 @@ double entropy(std::span<const float> shares);
 /// The encoder on the CPU, one thread per call (callers run tiles in parallel).
 std::unique_ptr<Engine> make_cpu_engine(const Shape& s);
 
+/// What `cra bench attention` measures: the core of attention alone, softmax(Q K^T / sqrt(size)) V
+/// of some heads and its reverse, by the CPU engine's loops and by plain ones. One thread.
+class CoreWork {
+ public:
+  /// \param environments  of `nodes` nodes; few enough that they stay in a cache, or not
+  CoreWork(std::int64_t environments, int nodes, int heads, int size);
+  ~CoreWork();
+  CoreWork(const CoreWork&) = delete;
+  CoreWork& operator=(const CoreWork&) = delete;
+
+  /// Instruction sets that the loops can run in here, slowest first; engines use the last.
+  static std::vector<std::string> instruction_sets();
+  /// \param set  of instruction_sets()
+  void forward(std::size_t set);
+  /// Of the last forward(). The weights are kept, so it is four products.
+  void backward(std::size_t set);
+  /// The same as the formulas are written: row by row, in double.
+  void plain_forward();
+  void plain_backward();
+  /// Floating-point operations of a forward pass, of its two products alone; backward has twice
+  /// as many.
+  double forward_operations() const;
+  /// Largest difference of what the two have computed last, of outputs and gradients, over the
+  /// largest number among them.
+  double difference() const;
+
+  /// Independent multiply-adds of the widest kind that the set has, as fast as they go.
+  /// \returns  floating-point operations done
+  static double run_peak(std::size_t set);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 }  // namespace cra::attention
 
 template <>

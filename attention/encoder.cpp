@@ -4,24 +4,10 @@
 
 #include "attention/formulas.h"
 #include "attention/heads.h"
-#include "attention/lanes.h"
+#include "attention/kernels.h"
 
 namespace cra::attention {
 namespace {
-
-template <class T>
-void apply_tanh(T* x, std::int64_t size) {
-  using V = typename Lanes<T>::Vector;
-  constexpr std::int64_t count = Lanes<T>::count;
-  std::int64_t i = 0;
-  for (; i + count <= size; i += count) store(x + i, hyperbolic_tangent(load<V>(x + i)));
-  if (i < size) {
-    T rest[count] = {};
-    std::copy(x + i, x + size, rest);
-    store(rest, hyperbolic_tangent(load<V>(rest)));
-    std::copy(rest, rest + (size - i), x + i);
-  }
-}
 
 // Gradient through y = tanh(x), in place: d_x = (1 - y^2) d_y.
 template <class T>
@@ -141,7 +127,7 @@ void Encoder<T>::forward(const T* parameters, View<const T> x, Workspace<T>& w, 
   };
 
   apply(embed0_, w.x, w.hidden, Into::overwrite);
-  apply_tanh(w.hidden.data(), rows * d);
+  kernels<T>().tanh(w.hidden.data(), rows * d);
   apply(embed1_, w.hidden, w.stream, Into::overwrite);
   if (!w.codes.empty()) {
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -159,7 +145,7 @@ void Encoder<T>::forward(const T* parameters, View<const T> x, Workspace<T>& w, 
 
     norm_forward(layer.norm2, parameters, w, held.norm2);
     apply(layer.mlp0, held.norm2.y, held.hidden, Into::overwrite);
-    apply_tanh(held.hidden.data(), rows * shape_.mlp_width());
+    kernels<T>().tanh(held.hidden.data(), rows * shape_.mlp_width());
     apply(layer.mlp1, held.hidden, w.stream, Into::add);
   }
 

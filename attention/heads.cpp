@@ -2,13 +2,22 @@
 
 #include <cmath>
 
-#include "attention/formulas.h"
-#include "attention/lanes.h"
+#include "attention/kernels.h"
 #include "attention/product.h"
-#include "attention/transpose.h"
 
 namespace cra::attention {
 namespace {
+
+// out[c, i] = scale * x[i, c]; zeros behind the last row. Rows of out are padded<T>(rows) long.
+template <class T>
+void transpose(const T* x, std::int64_t stride, int rows, int size, T scale, T* out) {
+  const int width = padded<T>(rows);
+  for (int c = 0; c < size; ++c) {
+    T* const row = out + std::int64_t{c} * width;
+    for (int i = 0; i < rows; ++i) row[i] = scale * x[i * stride + c];
+    for (int i = rows; i < width; ++i) row[i] = 0;
+  }
+}
 
 // Sum of f(k) for k in [0, n) in four interleaved parts: a fixed order that the compiler can keep
 // in one vector, where a plain sum would wait for each addition.
@@ -27,35 +36,11 @@ inline T sum_of(int n, F f) {
 template <class T>
 void dot_scores(const Head<const T>& head, T scale, T* scratch, T* a) {
   const int width = padded<T>(head.lookers);
+  const int cols = whole_vectors<T>(head.lookers);
   // Scaling the queries, not the products: scores that fit after scaling must not overflow before.
   transpose(head.query, head.query_stride, head.lookers, head.size, scale, scratch);
-  multiply<T>({head.key, head.stride, 1}, scratch, width, a, width, head.nodes, head.size, width,
+  multiply<T>({head.key, head.stride, 1}, scratch, width, a, width, head.nodes, head.size, cols,
               nullptr, Into::overwrite);
-}
-
-template <class T>
-void softmax(T* a, int nodes, int lookers) {
-  using V = typename Lanes<T>::Vector;
-  const int width = padded<T>(lookers);
-  for (int i = 0; i < width; i += Lanes<T>::count) {
-    T* const column = a + i;
-    V top = load<V>(column);
-    for (int j = 1; j < nodes; ++j) {
-      const V score = load<V>(column + std::int64_t{j} * width);
-      top = score > top ? score : top;
-    }
-    V sum{};
-    for (int j = 0; j < nodes; ++j) {
-      T* const at = column + std::int64_t{j} * width;
-      const V weight = exp_nonpositive(load<V>(at) - top);
-      store(at, weight);
-      sum += weight;
-    }
-    for (int j = 0; j < nodes; ++j) {
-      T* const at = column + std::int64_t{j} * width;
-      store(at, load<V>(at) / sum);
-    }
-  }
 }
 
 template <class T>
@@ -72,25 +57,8 @@ void mix_backward(const Head<const T>& head, const T* a, const T* d_out, std::in
   // d_value_j = sum_i a[j, i] d_out_i;  d_a[j, i] = v_j . d_out_i
   multiply<T>({a, width, 1}, d_out, out_stride, d_value, head.stride, n, head.lookers, size,
               nullptr, Into::overwrite);
-  multiply<T>({head.value, head.stride, 1}, scratch, width, d_a, width, n, size, width, nullptr,
-              Into::overwrite);
-}
-
-template <class T>
-void softmax_backward(const T* a, T scale, int nodes, int lookers, T* d_a) {
-  using V = typename Lanes<T>::Vector;
-  const int width = padded<T>(lookers);
-  for (int i = 0; i < width; i += Lanes<T>::count) {
-    V mean{};
-    for (int j = 0; j < nodes; ++j) {
-      const std::int64_t at = std::int64_t{j} * width + i;
-      mean += load<V>(a + at) * load<V>(d_a + at);
-    }
-    for (int j = 0; j < nodes; ++j) {
-      const std::int64_t at = std::int64_t{j} * width + i;
-      store(d_a + at, scale * softmax_slope(load<V>(a + at), load<V>(d_a + at), mean));
-    }
-  }
+  multiply<T>({head.value, head.stride, 1}, scratch, width, d_a, width, n, size,
+              whole_vectors<T>(head.lookers), nullptr, Into::overwrite);
 }
 
 template <class T>
@@ -144,11 +112,9 @@ void layer_norm_backward(const T* d_y, std::int64_t rows, int width, const T* ga
 }
 
 template void dot_scores(const Head<const float>&, float, float*, float*);
-template void softmax(float*, int, int);
 template void mix(const Head<const float>&, const float*, float*, std::int64_t);
 template void mix_backward(const Head<const float>&, const float*, const float*, std::int64_t,
                            float*, float*, float*);
-template void softmax_backward(const float*, float, int, int, float*);
 template void dot_backward(const Head<const float>&, const float*, const Head<float>&);
 template void layer_norm(const float*, std::int64_t, int, const float*, const float*, float*,
                          float*, float*);
@@ -156,11 +122,9 @@ template void layer_norm_backward(const float*, std::int64_t, int, const float*,
                                   const float*, float*, float*, float*, float*);
 
 template void dot_scores(const Head<const double>&, double, double*, double*);
-template void softmax(double*, int, int);
 template void mix(const Head<const double>&, const double*, double*, std::int64_t);
 template void mix_backward(const Head<const double>&, const double*, const double*, std::int64_t,
                            double*, double*, double*);
-template void softmax_backward(const double*, double, int, int, double*);
 template void dot_backward(const Head<const double>&, const double*, const Head<double>&);
 template void layer_norm(const double*, std::int64_t, int, const double*, const double*, double*,
                          double*, double*);

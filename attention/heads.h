@@ -10,6 +10,13 @@
 
 namespace cra::attention {
 
+/// n and what makes it a multiple of 64 bytes, the longest vector of any processor.
+template <class T>
+constexpr int padded(int n) {
+  constexpr int kCount = 64 / sizeof(T);
+  return (n + kCount - 1) / kCount * kCount;
+}
+
 /// The query rows of one head [lookers, size], and its key and value rows [nodes, size].
 template <class T>
 struct Head {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "attention/lanes.h"
+#include "attention/heads.h"
 
 namespace cra::attention {
 namespace {

@@ -276,7 +276,7 @@ TEST_CASE("one hash for every compiler, optimisation, instruction set and C libr
 
 TEST_CASE("the same of every kind of attention and every control, one hash each") {
   // Met as above. Frozen averages are scores here: their logarithms are taken once, in freeze().
-  constexpr std::uint64_t kHashes[] = {0x458b3b54d5b75d08, 0xe4c7d1ebbacc4532, 0xa0e7770dcffe27b9,
+  constexpr std::uint64_t kHashes[] = {0x458b3b54d5b75d08, 0xe4c7d1ebbacc4532, 0x3df0a8f4f378007c,
                                        0x8eb50a37c4829636, 0x21293f90fdb1f8d6, 0x5044e631d10adc3c,
                                        0xf73783ac69b64564, 0x25c7e3ea0158ac17, 0x08bd14ec3e713fb9};
   std::size_t at = 0;
