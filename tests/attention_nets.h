@@ -1,6 +1,8 @@
 // tests/attention_nets.h: encoders with random weights and inputs, for the tests of attention.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -11,6 +13,7 @@
 
 #include "attention/attention.h"
 #include "attention/encoder.h"
+#include "attention/kernels.h"
 
 namespace nets {
 
@@ -50,6 +53,17 @@ View<T> view(std::vector<T>& values, std::int64_t rows) {
 template <class T>
 View<const T> view(const std::vector<T>& values, std::int64_t rows) {
   return {values.data(), rows, static_cast<std::int64_t>(values.size()) / rows};
+}
+
+/// Calls work() with the loops of every instruction set that this processor has, in turn.
+template <class Work>
+void with_all_kernels(Work work) {
+  for (std::size_t i = 0; i < attention::all_kernels().size(); ++i) {
+    const std::size_t before = attention::use_kernels(i);
+    CAPTURE(std::string(attention::all_kernels()[i].name));
+    work();
+    attention::use_kernels(before);
+  }
 }
 
 /// One encoder with weights, input and a linear loss sum(c * h), in scalar type T; numbers of the

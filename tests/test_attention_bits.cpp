@@ -183,8 +183,13 @@ TEST_CASE("every kind and control: same bits alone, in company, and with company
     std::fill_n(present.begin() + nodes, std::ptrdiff_t{2} * nodes, std::uint8_t{0});
     engine->forward(p, view(x, envs * nodes), nodes, *cache, view(h, envs * nodes),
                     {present.data(), envs, nodes});
-    for (const std::int64_t e : {0, 3, 4})
+    std::vector<float> some(p.size()), without(p.size());
+    engine->backward(p, view(d_h, envs * nodes), *cache, some, {});
+    for (const std::int64_t e : {0, 3, 4}) {
       CHECK(same_bits(env_of(h, e, nodes, s.width), env_of(all.h, e, nodes, s.width)));
+      tile.pass(env_of(x, e, nodes, s.features), env_of(d_h, e, nodes, s.width), *cache, without);
+    }
+    CHECK(same_bits(some, without));
   }
 }
 
@@ -265,13 +270,15 @@ TEST_CASE("tiles in 1, 2, 3, 4 threads: same bits") {
 TEST_CASE("one hash for every compiler, optimisation, instruction set and C library") {
   // Met with g++ 12 and clang 14, -O0 and -O3, baseline x86-64 to
   // AVX-512, with and without FMA in glibc. It changes when the encoder computes something else.
-  Hash hash;
-  for (const int nodes : {1, 5, 6, 9, 17, 100})
-    for (const Shape& s : {Shape{5, 16, 2, 1, 1}, Shape{3, 6, 3, 2, 1}, Shape{16, 32, 2, 1, 2}}) {
-      Net<float> net(s, 3, nodes, 1);
-      hash.add(net);
-    }
-  CHECK(hash.value == 0x2180b59b70fe87d1);
+  with_all_kernels([] {
+    Hash hash;
+    for (const int nodes : {1, 5, 6, 9, 17, 100})
+      for (const Shape& s : {Shape{5, 16, 2, 1, 1}, Shape{3, 6, 3, 2, 1}, Shape{16, 32, 2, 1, 2}}) {
+        Net<float> net(s, 3, nodes, 1);
+        hash.add(net);
+      }
+    CHECK(hash.value == 0x2180b59b70fe87d1);
+  });
 }
 
 TEST_CASE("the same of every kind of attention and every control, one hash each") {
@@ -279,21 +286,23 @@ TEST_CASE("the same of every kind of attention and every control, one hash each"
   constexpr std::uint64_t kHashes[] = {0x458b3b54d5b75d08, 0xe4c7d1ebbacc4532, 0x3df0a8f4f378007c,
                                        0x8eb50a37c4829636, 0x21293f90fdb1f8d6, 0x5044e631d10adc3c,
                                        0xf73783ac69b64564, 0x25c7e3ea0158ac17, 0x08bd14ec3e713fb9};
-  std::size_t at = 0;
-  for (Shape s : shapes()) {
-    Hash hash;
-    for (const int nodes : {1, 9, 17, 33}) {
-      if (s.nodes != 0) s.nodes = nodes;
-      Net<float> net(s, 3, nodes, 1);
-      net.present.assign(std::size_t(3) * std::size_t(nodes), 1);
-      if (nodes > 1) net.present[std::size_t(nodes + 1)] = 0;
-      hash.add(net);
+  with_all_kernels([&] {
+    std::size_t at = 0;
+    for (Shape s : shapes()) {
+      Hash hash;
+      for (const int nodes : {1, 9, 17, 33}) {
+        if (s.nodes != 0) s.nodes = nodes;
+        Net<float> net(s, 3, nodes, 1);
+        net.present.assign(std::size_t(3) * std::size_t(nodes), 1);
+        if (nodes > 1) net.present[std::size_t(nodes + 1)] = 0;
+        hash.add(net);
+      }
+      CAPTURE(name_of(s.form));
+      CAPTURE(name_of(s.weights));
+      CHECK(hash.value == kHashes[at++]);
     }
-    CAPTURE(name_of(s.form));
-    CAPTURE(name_of(s.weights));
-    CHECK(hash.value == kHashes[at++]);
-  }
-  CHECK(at == std::size(kHashes));
+    CHECK(at == std::size(kHashes));
+  });
 }
 
 TEST_CASE("forward, backward and received allocate nothing") {

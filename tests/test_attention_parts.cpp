@@ -80,41 +80,73 @@ TEST_CASE("multiply: every element is the plain sum in order, bit for bit, at an
         const auto b = nets::normals<float>(inner * cols, 1, 1);
         const auto start = nets::normals<float>(cols, 1, 2);
         const auto old = nets::normals<float>(rows * cols, 1, 3);
-        std::vector<float> plain = old, added = old, turned = old;
-        multiply<float>({a.data(), inner, 1}, b.data(), cols, plain.data(), cols, rows, inner, cols,
-                        start.data(), Into::overwrite);
-        multiply<float>({a.data(), inner, 1}, b.data(), cols, added.data(), cols, rows, inner, cols,
-                        nullptr, Into::add);
-        multiply<float>({a.data(), 1, rows}, b.data(), cols, turned.data(), cols, rows, inner, cols,
-                        nullptr, Into::overwrite);
-        int wrong = 0;
-        for (std::int64_t i = 0; i < rows; ++i)
-          for (std::int64_t j = 0; j < cols; ++j) {
-            float from_start = start[std::size_t(j)], from_zero = 0, of_turned = 0;
-            for (std::int64_t k = 0; k < inner; ++k) {
-              const float right = b[std::size_t(k * cols + j)];
-              from_start += a[std::size_t(i * inner + k)] * right;
-              from_zero += a[std::size_t(i * inner + k)] * right;
-              of_turned += a[std::size_t(k * rows + i)] * right;
+        nets::with_all_kernels([&] {
+          std::vector<float> plain = old, added = old, turned = old;
+          multiply<float>({a.data(), inner, 1}, b.data(), cols, plain.data(), cols, rows, inner,
+                          cols, start.data(), Into::overwrite);
+          multiply<float>({a.data(), inner, 1}, b.data(), cols, added.data(), cols, rows, inner,
+                          cols, nullptr, Into::add);
+          multiply<float>({a.data(), 1, rows}, b.data(), cols, turned.data(), cols, rows, inner,
+                          cols, nullptr, Into::overwrite);
+          int wrong = 0;
+          for (std::int64_t i = 0; i < rows; ++i)
+            for (std::int64_t j = 0; j < cols; ++j) {
+              float from_start = start[std::size_t(j)], from_zero = 0, of_turned = 0;
+              for (std::int64_t k = 0; k < inner; ++k) {
+                const float right = b[std::size_t(k * cols + j)];
+                from_start += a[std::size_t(i * inner + k)] * right;
+                from_zero += a[std::size_t(i * inner + k)] * right;
+                of_turned += a[std::size_t(k * rows + i)] * right;
+              }
+              const auto at = std::size_t(i * cols + j);
+              wrong += plain[at] != from_start;
+              wrong += added[at] != old[at] + from_zero;
+              wrong += turned[at] != of_turned;
             }
-            const auto at = std::size_t(i * cols + j);
-            wrong += plain[at] != from_start;
-            wrong += added[at] != old[at] + from_zero;
-            wrong += turned[at] != of_turned;
-          }
-        CAPTURE(rows);
-        CAPTURE(cols);
-        CAPTURE(inner);
-        CHECK(wrong == 0);
+          CAPTURE(rows);
+          CAPTURE(cols);
+          CAPTURE(inner);
+          CHECK(wrong == 0);
+        });
       }
 }
 
 TEST_CASE("multiply: does not touch what lies between the rows of C") {
   const auto a = nets::normals<float>(5 * 3, 1, 0), b = nets::normals<float>(3 * 7, 1, 1);
-  std::vector<float> c(5 * 9, 99.f);
-  multiply<float>({a.data(), 3, 1}, b.data(), 7, c.data(), 9, 5, 3, 7, nullptr, Into::overwrite);
-  for (std::size_t i = 0; i < 5; ++i)
-    for (std::size_t j = 7; j < 9; ++j) CHECK(c[i * 9 + j] == 99.f);
+  nets::with_all_kernels([&] {
+    std::vector<float> c(5 * 9, 99.f);
+    multiply<float>({a.data(), 3, 1}, b.data(), 7, c.data(), 9, 5, 3, 7, nullptr, Into::overwrite);
+    for (std::size_t i = 0; i < 5; ++i)
+      for (std::size_t j = 7; j < 9; ++j) CHECK(c[i * 9 + j] == 99.f);
+  });
+}
+
+TEST_CASE("kernels: the baseline is always there; others are wider; another choice can be undone") {
+  const auto& all = all_kernels();
+  CHECK(std::string(all.front().name) == "base");
+  for (std::size_t i = 1; i < all.size(); ++i) CHECK(all[i].lanes > all[i - 1].lanes);
+  const std::size_t before = use_kernels(0);
+  CHECK(before == all.size() - 1);
+  CHECK(kernels<float>().lanes == all.front().lanes);
+  CHECK(use_kernels(before) == 0);
+  CHECK_THROWS_AS(use_kernels(all.size()), Error);
+}
+
+TEST_CASE("CoreWork: what is measured is right, with every instruction set and at awkward sizes") {
+  for (const int nodes : {1, 17, 100}) {
+    CoreWork work(2, nodes, 2, 12);
+    CHECK(work.forward_operations() == 4.0 * 2 * 2 * nodes * nodes * 12);
+    work.plain_forward();
+    work.plain_backward();
+    CHECK((nodes == 1 || work.difference() > 0.1));  // nothing to compare with yet
+    for (std::size_t i = 0; i < CoreWork::instruction_sets().size(); ++i) {
+      work.forward(i);
+      work.backward(i);
+      // Sums of up to `nodes` and of 12 terms, of scores of up to about 12 * 4 * 4.
+      CHECK(work.difference() <= 200 * std::sqrt(nodes + 24.0) * 0x1.0p-24);
+      CHECK(CoreWork::run_peak(i) > 0);
+    }
+  }
 }
 
 TEST_CASE(

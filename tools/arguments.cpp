@@ -57,9 +57,13 @@ constexpr std::array<Command, 6> kCommands{{
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE", 1, 1,
-     "speed of the stages here, beside what this machine's memory allows; STAGE is sim",
-     "Medians over repeated episodes on one thread and on all. Compare figures of one call only:\n"
-     "other programs on the machine slow it down. tools/bench_sim.py sets them against NumPy.\n"},
+     "speed of the stages here, beside what this machine allows; STAGE is sim or attention",
+     "sim: medians over repeated episodes on one thread and on all, beside the rate of copying\n"
+     "memory. attention: its core on one thread, beside the rate of multiply-adds. Compare "
+     "figures\n"
+     "of one call only: other programs on the machine slow it down. tools/bench_sim.py sets those "
+     "of\n"
+     "sim against NumPy.\n"},
     {"doctor", kDoctor, "", 0, 0,
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
