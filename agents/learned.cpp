@@ -57,6 +57,10 @@ void check_fit(const Network& n, const sim::Params& p) {
       throw InputError(std::string("the policy's ") + what + " has " + std::to_string(found) +
                        " numbers, expected " + std::to_string(want));
   };
+  if (n.shape.nodes != 0 && n.shape.nodes != p.pool.nodes)
+    throw InputError("the policy's static attention weights are those of " +
+                     std::to_string(n.shape.nodes) + " nodes; this pool has " +
+                     std::to_string(p.pool.nodes));
   is("theta", n.theta.size(), static_cast<std::size_t>(layout.size()));
   is("feature_mean", n.feature_mean.size(), n.features.size());
   is("feature_scale", n.feature_scale.size(), n.features.size());
@@ -134,6 +138,38 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
         throw DivergedError("the policy diverged: logits[" + std::to_string(e) + ", " +
                             std::to_string(n) + "] is not finite");
   }
+}
+
+std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
+                                  const sim::Exogenous& x) {
+  // As many groups as are worth the memory of their sums, N^2 numbers for every layer and head.
+  constexpr std::int64_t kGroups = 8;
+  const std::int64_t count = attention::weight_count(net.network().shape, p.pool.nodes);
+  const std::int64_t groups = std::min(kGroups, x.episodes);
+  const int size = sim::bundle_size(p);
+  std::vector<std::vector<double>> sums(static_cast<std::size_t>(groups));
+  for_each_tile(groups, [&](std::int64_t group) {
+    std::vector<double>& sum = sums[static_cast<std::size_t>(group)];
+    sum.assign(static_cast<std::size_t>(count), 0);
+    std::vector<std::int64_t> episodes;
+    for (std::int64_t i = group; i < x.episodes; i += groups) episodes.push_back(i);
+    const auto envs = static_cast<std::int64_t>(episodes.size());
+    sim::Batch b = sim::reset(p, x, std::move(episodes));
+    LearnedScratch scratch = net.make_scratch(envs);
+    sim::Sight sight(p);
+    std::vector<double> bundles(static_cast<std::size_t>(envs * size));
+    for (int t = 0; t < x.slots; ++t) {
+      net.respond(sight.look(b), scratch);
+      net.engine().add_weights(*scratch.cache, sum);
+      decide({scratch.base.data(), envs, size}, {scratch.residual.data(), envs, size}, b.nodes,
+             {bundles.data(), envs, size});
+      sim::step_bundles(p, x, b, {bundles.data(), envs, size});
+    }
+  });
+  std::vector<double> all(static_cast<std::size_t>(count), 0);
+  for (const std::vector<double>& sum : sums)
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] += sum[i];
+  return all;
 }
 
 void raise_to_floor(double floor, int nodes, View<double> base) {

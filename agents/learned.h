@@ -71,6 +71,12 @@ class LearnedNet {
   std::unique_ptr<Policy> base_;
 };
 
+/// Sum of the attention weights of every slot in which the policy of a network decides, over the
+/// episodes of x: for attention::freeze. Summed over fixed groups of episodes, in order: the same
+/// bits for any thread count. [attention::weight_count]
+std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
+                                  const sim::Exogenous& x);
+
 /// What the pool takes for 0, see sim::waterfill.
 inline constexpr double kLeastFloor = 1e-9;
 

@@ -84,6 +84,7 @@ struct Trainer::Impl {
       : params(p), pool(simulation), seed(root), net(std::move(n), simulation, engine) {}
 
   void measure_features();
+  void freeze_attention(TrainState& s);
   Rollout roll_out(const sim::Exogenous& x);
   Lesson study(const Reinforce& learner, const sim::Exogenous& x);
   Lesson study(const Pathwise& learner, const sim::Exogenous& x);
@@ -94,7 +95,8 @@ Trainer::Trainer(const Params& params, const attention::Params& attention, const
                  std::uint64_t seed, Rule base, const EngineFactory& engine) {
   Network n;
   n.features = sim::feature_names(pool);
-  n.shape = attention::shape_of(attention, static_cast<int>(n.features.size()));
+  n.shape =
+      attention::shape_of(attention, static_cast<int>(n.features.size()), pool.pool.nodes, seed);
   n.base = std::move(base);
   n.base_floor = params.agent.base_floor;
   n.feature_mean.assign(n.features.size(), 0);
@@ -144,6 +146,22 @@ void Trainer::Impl::measure_features() {
     // Features are floats: a relative spread below their rounding is a constant.
     state.feature_scale[k] = variance > 1e-10 * (1 + mean * mean) ? 1 / std::sqrt(variance) : 1;
   }
+}
+
+/// Static attention weights: from half of the updates on they are the average of the weights that
+/// were learned, under the policy of that moment.
+void Trainer::Impl::freeze_attention(TrainState& s) {
+  const attention::Shape& shape = net.network().shape;
+  const auto encoder = static_cast<std::size_t>(net.theta_layout().encoder);
+  const std::span<float> parameters = std::span(s.theta).first(encoder);
+  if (shape.weights != attention::Weights::average || s.updates < params.training.updates / 2 ||
+      attention::is_frozen(shape, parameters))
+    return;
+  net.network().theta = s.theta;
+  const sim::Exogenous x =
+      sim::draw(pool, seed, EpisodeSet::warmup, 0, params.training.warmup_episodes);
+  attention::freeze(shape, sum_attention(net, pool, x), parameters);
+  net.network().theta = s.theta;
 }
 
 void Trainer::start() {
@@ -274,6 +292,7 @@ UpdateStats Trainer::update() {
   CRA_CHECK(!finished(), "update: training is finished");
   const Training& training = it.params.training;
   TrainState next = it.state;
+  it.freeze_attention(next);
 
   const sim::Exogenous x = sim::draw(it.pool, it.seed, EpisodeSet::training,
                                      next.updates * training.episodes, training.episodes);

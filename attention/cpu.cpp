@@ -32,8 +32,8 @@ class CpuEngine : public Engine {
     return std::make_unique<CpuCache>(shape(), envs, nodes);
   }
   void do_forward(std::span<const float> parameters, View<const float> x, int /*nodes*/,
-                  Cache& cache, View<float> h) const override {
-    encoder_.forward(parameters.data(), x, workspace(cache), h);
+                  Cache& cache, View<float> h, View<const std::uint8_t> present) const override {
+    encoder_.forward(parameters.data(), x, workspace(cache), h, present);
   }
   void do_backward(std::span<const float> parameters, View<const float> d_h, Cache& cache,
                    std::span<float> d_parameters, View<float> d_x) const override {
@@ -41,6 +41,9 @@ class CpuEngine : public Engine {
   }
   void do_received(const Cache& cache, View<float> out) const override {
     encoder_.received(workspace(cache), out);
+  }
+  void do_add_weights(const Cache& cache, std::span<double> sum) const override {
+    encoder_.add_weights(workspace(cache), sum.data());
   }
 
  private:

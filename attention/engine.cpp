@@ -1,17 +1,9 @@
-#include <array>
-#include <charconv>
 #include <new>
 
 #include "attention/attention.h"
 
 namespace cra::attention {
 namespace {
-
-std::string text(double x) {
-  std::array<char, 32> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), x).ptr;
-  return {digits.data(), end};
-}
 
 std::string dimensions(std::int64_t rows, std::int64_t cols) {
   return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
@@ -40,16 +32,8 @@ void check_held(std::int64_t held) {
 }
 
 Shape checked(const Shape& s) {
-  CRA_CHECK(
-      s.features >= 1 && s.width >= 2 && s.layers >= 1 && s.heads >= 1,
-      "attention: a shape needs features, heads and layers >= 1 and width >= 2, not features " +
-          std::to_string(s.features) + ", heads " + std::to_string(s.heads) + ", layers " +
-          std::to_string(s.layers) + " and width " + std::to_string(s.width));
-  CRA_CHECK(s.width % s.heads == 0, "attention: " + std::to_string(s.heads) +
-                                        " heads do not divide width " + std::to_string(s.width));
-  CRA_CHECK(
-      s.temperature > 0 && s.temperature <= 1e6,
-      "attention: temperature is " + text(s.temperature) + ", expected above 0 and at most 1e6");
+  const std::string fault = fault_of(s);
+  CRA_CHECK(fault.empty(), "attention: " + fault);
   return s;
 }
 
@@ -62,6 +46,9 @@ std::unique_ptr<Cache> Engine::make_cache(std::int64_t envs, int nodes) const {
             "attention: a cache needs at least one environment and one "
             "node, not " +
                 std::to_string(envs) + " and " + std::to_string(nodes));
+  CRA_CHECK(shape_.nodes == 0 || nodes == shape_.nodes,
+            "attention: static weights are those of " + std::to_string(shape_.nodes) +
+                " nodes, not of " + std::to_string(nodes));
   // Far above any machine, far below an overflow of the sizes that follow.
   constexpr std::int64_t kMostRows = std::int64_t{1} << 32;
   const std::string what =
@@ -81,7 +68,7 @@ std::unique_ptr<Cache> Engine::make_cache(std::int64_t envs, int nodes) const {
 }
 
 void Engine::forward(std::span<const float> parameters, View<const float> x, int nodes,
-                     Cache& cache, View<float> h) const {
+                     Cache& cache, View<float> h, View<const std::uint8_t> present) const {
   check_same_shape(cache.shape_, shape_);
   check_block("the parameter block", parameters.size(), count_);
   CRA_CHECK(nodes == cache.nodes_, "attention: the cache is for " + std::to_string(cache.nodes_) +
@@ -94,8 +81,11 @@ void Engine::forward(std::span<const float> parameters, View<const float> x, int
                                                std::to_string(x.rows / nodes));
   check_array("x", x.data, x.rows, x.cols, x.rows, shape_.features);
   check_array("h", h.data, h.rows, h.cols, x.rows, shape_.width);
+  if (present.data != nullptr || present.rows != 0)
+    check_array("present", present.data, present.rows, present.cols, x.rows / nodes, nodes);
   cache.held_ = 0;  // until the pass is complete
-  do_forward(parameters, x, nodes, cache, h);
+  do_forward(parameters, x, nodes, cache, h, present);
+  cache.whole_ = present.data == nullptr;
   cache.held_ = x.rows / nodes;
 }
 
@@ -117,6 +107,18 @@ void Engine::received(const Cache& cache, View<float> out) const {
   check_held(cache.held_);
   check_array("out", out.data, out.rows, out.cols, cache.held_, cache.nodes_);
   do_received(cache, out);
+}
+
+void Engine::add_weights(const Cache& cache, std::span<double> sum) const {
+  check_same_shape(cache.shape_, shape_);
+  check_held(cache.held_);
+  CRA_CHECK(shape_.form != Form::none, "attention: without attention there are no weights to add");
+  CRA_CHECK(cache.whole_, "attention: weights of a pass with removed nodes do not add up");
+  const std::int64_t count = weight_count(shape_, cache.nodes_);
+  CRA_CHECK(static_cast<std::int64_t>(sum.size()) == count,
+            "attention: there are " + std::to_string(count) + " weights, not " +
+                std::to_string(sum.size()));
+  do_add_weights(cache, sum);
 }
 
 }  // namespace cra::attention

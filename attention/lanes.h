@@ -2,8 +2,11 @@
 //
 // GCC's vector types instead of intrinsics or Eigen: one source for every instruction set, and the
 // lanes of a vector never meet. What a lane computes is therefore the same at any width, so results
-// do not depend on CRA_ARCH, on the place of an element in its array, or on the C library (glibc's
-// expf and tanhf change bits with the CPU it finds).
+// do not depend on the instruction set, on the place of an element in its array, or on the C
+// library (glibc's expf and tanhf change bits with the CPU it finds).
+//
+// Everything is in an unnamed namespace: it is compiled once for every instruction set, and a
+// function with a common name could be the copy that the linker keeps for the whole program.
 #pragma once
 
 #include <cmath>
@@ -11,10 +14,11 @@
 #include <cstring>
 
 namespace cra::attention {
+namespace {
 
-// 64 bytes (AVX-512) were tried: no faster at widths 16 and 32, where a row is one or two vectors
-// and too few sums are in flight.
-#if defined(__AVX__)
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
 constexpr int kVectorBytes = 32;
 #else
 constexpr int kVectorBytes = 16;
@@ -26,21 +30,17 @@ template <>
 struct Lanes<float> {
   using Vector = float __attribute__((vector_size(kVectorBytes)));
   using Bits = std::uint32_t __attribute__((vector_size(kVectorBytes)));
+  using Middle = float __attribute__((vector_size(kVectorBytes == 16 ? 16 : kVectorBytes / 2)));
   using Short = float __attribute__((vector_size(16)));
   static constexpr int count = kVectorBytes / sizeof(float);
 };
 template <>
 struct Lanes<double> {
   using Vector = double __attribute__((vector_size(kVectorBytes)));
+  using Middle = double __attribute__((vector_size(kVectorBytes == 16 ? 16 : kVectorBytes / 2)));
   using Short = double __attribute__((vector_size(16)));
   static constexpr int count = kVectorBytes / sizeof(double);
 };
-
-/// Smallest multiple of the vector length that holds n.
-template <class T>
-constexpr int padded(int n) {
-  return (n + Lanes<T>::count - 1) / Lanes<T>::count * Lanes<T>::count;
-}
 
 template <class V, class T>
 inline V load(const T* p) {
@@ -110,4 +110,5 @@ inline Doubles hyperbolic_tangent(Doubles x) {
   return x;
 }
 
+}  // namespace
 }  // namespace cra::attention

@@ -163,6 +163,11 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"policy", "heads", "i8", "", "1", "attention heads", true},
     {"policy", "layers", "i8", "", "1", "encoder layers", true},
     {"policy", "temperature", "f8", "", "1", "temperature of the attention softmax", true},
+    {"policy", "points", "i8", "", "1", "points of induced attention, else 0", true},
+    {"policy", "weights", "str", "", "1", "where attention weights come from: dynamic, static, random or shuffled", true},
+    {"policy", "weights_seed", "i8", "", "1", "seed of random and shuffled weights, else 0", true},
+    {"policy", "weights_nodes", "i8", "", "1", "nodes that static weights belong to, else 0", true},
+    {"policy", "positions", "str", "", "1", "code of a node's index added to its embedding: none or sinusoidal", true},
 
     {"tuning", "candidate", "i8", "candidate", "1", "number of the candidate", true},
     {"tuning", "baseline", "str", "candidate", "1", "name of the heuristic, expert or planner", true},

@@ -1,13 +1,19 @@
 // tests/attention_nets.h: encoders with random weights and inputs, for the tests of attention.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "attention/attention.h"
 #include "attention/encoder.h"
+#include "attention/kernels.h"
 
 namespace nets {
 
@@ -49,6 +55,17 @@ View<const T> view(const std::vector<T>& values, std::int64_t rows) {
   return {values.data(), rows, static_cast<std::int64_t>(values.size()) / rows};
 }
 
+/// Calls work() with the loops of every instruction set that this processor has, in turn.
+template <class Work>
+void with_all_kernels(Work work) {
+  for (std::size_t i = 0; i < attention::all_kernels().size(); ++i) {
+    const std::size_t before = attention::use_kernels(i);
+    CAPTURE(std::string(attention::all_kernels()[i].name));
+    work();
+    attention::use_kernels(before);
+  }
+}
+
 /// One encoder with weights, input and a linear loss sum(c * h), in scalar type T; numbers of the
 /// same seed are the same floats for every T.
 template <class T>
@@ -72,7 +89,7 @@ struct Net {
   }
 
   double forward() {
-    encoder.forward(p.data(), view(std::as_const(x), rows), work, view(h, rows));
+    encoder.forward(p.data(), view(std::as_const(x), rows), work, view(h, rows), present_view());
     double loss = 0;
     for (std::size_t i = 0; i < h.size(); ++i) loss += static_cast<double>(c[i] * h[i]);
     return loss;
@@ -82,6 +99,11 @@ struct Net {
     encoder.backward(p.data(), view(std::as_const(c), rows), work, d_p.data(), view(d_x, rows));
   }
 
+  View<const std::uint8_t> present_view() const {
+    if (present.empty()) return {};
+    return {present.data(), envs, nodes};
+  }
+
   Shape shape;
   std::int64_t envs;
   int nodes;
@@ -89,6 +111,31 @@ struct Net {
   Encoder<T> encoder;
   Workspace<T> work;
   std::vector<T> p, x, c, h, d_p, d_x;
+  std::vector<std::uint8_t> present;  // [envs, nodes] of removed nodes 0; empty: none is
 };
+
+/// A shape of any kind: `heads` of the kinds that may have several, 3 points where there are some.
+inline Shape shape_of_form(attention::Form form, int features, int width, int heads, int layers) {
+  Shape s{features, width, heads, layers, 1};
+  s.form = form;
+  if (form == attention::Form::induced)
+    s.points = 3;
+  else if (form != attention::Form::multihead)
+    s.heads = 1;
+  return s;
+}
+inline std::string name_of(attention::Form form) {
+  return Choices<attention::Form>::names[static_cast<std::size_t>(form)];
+}
+inline std::string name_of(attention::Weights weights) {
+  return Choices<attention::Weights>::names[static_cast<std::size_t>(weights)];
+}
+inline constexpr attention::Form kForms[] = {attention::Form::multihead, attention::Form::dot,
+                                             attention::Form::additive, attention::Form::induced,
+                                             attention::Form::none};
+static_assert(std::size(kForms) == std::variant_size_v<attention::Kind>);
+inline constexpr attention::Weights kWeights[] = {
+    attention::Weights::dynamic, attention::Weights::average, attention::Weights::random,
+    attention::Weights::shuffled};
 
 }  // namespace nets

@@ -239,7 +239,12 @@ inline results::GroupData sample_policy(int knobs) {
            {"width", one(3)},
            {"heads", one(1)},
            {"layers", one(1)},
-           {"temperature", std::vector<double>{1}}}};
+           {"temperature", std::vector<double>{1}},
+           {"points", one(0)},
+           {"weights", text("dynamic")},
+           {"weights_seed", one(0)},
+           {"weights_nodes", one(0)},
+           {"positions", text("none")}}};
 }
 
 inline results::GroupData sample_summary(const std::vector<results::Variable>& eval,

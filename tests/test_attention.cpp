@@ -28,7 +28,7 @@ TEST_CASE("shape_of: carries every parameter") {
   p.kind = attention::Multihead{4, 2.5};
   p.width = 24;
   p.layers = 3;
-  CHECK(attention::shape_of(p, 11) == Shape{11, 24, 4, 3, 2.5});
+  CHECK(attention::shape_of(p, 11, 12, 13) == Shape{11, 24, 4, 3, 2.5});
 }
 
 TEST_CASE("layout: tensors without gap or overlap, names unique, count as counted by hand") {
@@ -278,11 +278,12 @@ class Elsewhere : public attention::Engine {
     if (envs == 3) throw std::length_error("vector");
     return std::make_unique<Foreign>(shape(), envs, nodes);
   }
-  void do_forward(std::span<const float>, View<const float>, int, attention::Cache&,
-                  View<float>) const override {}
+  void do_forward(std::span<const float>, View<const float>, int, attention::Cache&, View<float>,
+                  View<const std::uint8_t>) const override {}
   void do_backward(std::span<const float>, View<const float>, attention::Cache&, std::span<float>,
                    View<float>) const override {}
   void do_received(const attention::Cache&, View<float>) const override {}
+  void do_add_weights(const attention::Cache&, std::span<double>) const override {}
 };
 
 }  // namespace

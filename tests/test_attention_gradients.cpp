@@ -2,70 +2,12 @@
 // passes against values from independent code (attention_reference.py).
 #include <doctest/doctest.h>
 
-#include "tests/attention_nets.h"
+#include "tests/attention_gradients.h"
 #include "tests/attention_reference.h"
 
 using namespace nets;
 
 namespace {
-
-// Four-point difference: truncation h^4 f'''''/30, at h = 1e-3 about 1e-12 f'''''/30; rounding
-// about 2^-53 |f| / h = 1e-13 |f|.
-double slope(Net<double>& net, double& at) {
-  constexpr double h = 1e-3;
-  const double was = at;
-  const auto loss = [&](double move) {
-    at = was + move;
-    return net.forward();
-  };
-  const double result = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h);
-  at = was;
-  return result;
-}
-
-struct Agreement {
-  double norm_error = 0;  // |a - n| / |n|, 2-norms
-  double worst = 0;       // largest |a_i - n_i| / (1e-6 |n_i| + 1e-9 max |n|)
-  bool holds() const { return norm_error <= 1e-9 && worst <= 1; }
-};
-
-Agreement compare(const std::vector<double>& analytic, const std::vector<double>& numeric) {
-  double square = 0, difference = 0, top = 0;
-  for (std::size_t i = 0; i < numeric.size(); ++i) {
-    square += numeric[i] * numeric[i];
-    difference += (analytic[i] - numeric[i]) * (analytic[i] - numeric[i]);
-    top = std::max(top, std::abs(numeric[i]));
-  }
-  Agreement result{std::sqrt(difference / square), 0};
-  for (std::size_t i = 0; i < numeric.size(); ++i)
-    result.worst = std::max(result.worst, std::abs(analytic[i] - numeric[i]) /
-                                              (1e-6 * std::abs(numeric[i]) + 1e-9 * top));
-  return result;
-}
-
-struct Gradients {
-  std::vector<double> analytic, numeric;  // parameters, then x
-};
-
-// Up to `most` components of every tensor and of x, spread evenly.
-Gradients gradients_of(Net<double>& net, std::int64_t most) {
-  net.forward();
-  net.backward();
-  Gradients g;
-  const auto add = [&](std::vector<double>& at, const std::vector<double>& analytic,
-                       std::int64_t offset, std::int64_t size) {
-    const std::int64_t taken = std::min(size, most);
-    for (std::int64_t k = 0; k < taken; ++k) {
-      const auto i = static_cast<std::size_t>(offset + k * size / taken);
-      g.analytic.push_back(analytic[i]);
-      g.numeric.push_back(slope(net, at[i]));
-    }
-  };
-  for (const attention::Tensor& t : attention::layout(net.shape))
-    add(net.p, net.d_p, t.offset, std::int64_t{t.rows} * t.cols);
-  add(net.x, net.d_x, 0, static_cast<std::int64_t>(net.x.size()));
-  return g;
-}
 
 struct Case {
   Shape shape;
@@ -136,32 +78,38 @@ TEST_CASE("the comparison above catches 1 % in any one component, 100 of 100") {
 }
 
 TEST_CASE("forward, received, backward: the values of independent code") {
-  namespace ref = attention_reference;
-  const Shape shape{ref::kFeatures, ref::kWidth, ref::kHeads, ref::kLayers, ref::kTemperature};
-  Net<double> net(shape, ref::kEnvs, ref::kNodes, 0);
   const auto number = [](std::int64_t i) { return double(i * 7919 % 2003) / 2003 - 0.5; };
-  for (std::size_t i = 0; i < net.p.size(); ++i) net.p[i] = 1.5 * number(std::int64_t(i) + 1);
-  for (const attention::Tensor& t : attention::layout(shape))
-    if (t.name.ends_with(".gain"))
-      for (int k = 0; k < t.cols; ++k) net.p[static_cast<std::size_t>(t.offset + k)] += 1;
-  for (std::size_t i = 0; i < net.x.size(); ++i) net.x[i] = 4 * number(std::int64_t(i) + 5000);
-  for (std::size_t i = 0; i < net.c.size(); ++i) net.c[i] = 2 * number(std::int64_t(i) + 9000);
-  std::vector<double> received(std::size(ref::kReceived));
-  net.forward();
-  net.encoder.received(net.work, view(received, ref::kEnvs));
-  net.backward();
-
-  // Both sides round in double: some 100 roundings of 1e-16 each, on numbers up to about 50.
-  const auto check = [](const char* name, const std::vector<double>& found, const auto& expected) {
-    REQUIRE(found.size() == std::size(expected));
-    CAPTURE(name);
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      CAPTURE(i);
-      CHECK(std::abs(found[i] - expected[i]) <= 1e-12);
+  for (const attention_reference::Case& expected : attention_reference::kCases) {
+    CAPTURE(expected.name);
+    Net<double> net(expected.shape, expected.envs, expected.nodes, 0);
+    for (std::size_t i = 0; i < net.p.size(); ++i) net.p[i] = 1.5 * number(std::int64_t(i) + 1);
+    for (const attention::Tensor& t : attention::layout(net.shape)) {
+      if (t.name.ends_with(".gain"))
+        for (int k = 0; k < t.cols; ++k) net.p[static_cast<std::size_t>(t.offset + k)] += 1;
+      if (t.name == "frozen") net.p[static_cast<std::size_t>(t.offset)] = 1;
     }
-  };
-  check("h", net.h, ref::kH);
-  check("received", received, ref::kReceived);
-  check("d_x", net.d_x, ref::kDX);
-  check("d_parameters", net.d_p, ref::kDParameters);
+    for (std::size_t i = 0; i < net.x.size(); ++i) net.x[i] = 4 * number(std::int64_t(i) + 5000);
+    for (std::size_t i = 0; i < net.c.size(); ++i) net.c[i] = 2 * number(std::int64_t(i) + 9000);
+    for (const char* there = expected.present; *there != '\0'; ++there)
+      net.present.push_back(*there == '1');
+    std::vector<double> received(static_cast<std::size_t>(net.rows));
+    net.forward();
+    net.encoder.received(net.work, view(received, expected.envs));
+    net.backward();
+
+    // Both sides round in double: some 100 roundings of 1e-16 each, on numbers up to about 50.
+    const auto check = [](const char* name, const std::vector<double>& found,
+                          std::span<const double> right) {
+      REQUIRE(found.size() == right.size());
+      CAPTURE(name);
+      double worst = 0;
+      for (std::size_t i = 0; i < found.size(); ++i)
+        worst = std::max(worst, std::abs(found[i] - right[i]));
+      CHECK(worst <= 1e-12);
+    };
+    check("h", net.h, expected.h);
+    check("received", received, expected.received);
+    check("d_x", net.d_x, expected.d_x);
+    check("d_parameters", net.d_p, expected.d_parameters);
+  }
 }

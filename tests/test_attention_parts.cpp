@@ -28,15 +28,17 @@ float in_last_lane(float x) {
 float exp_of(float x) { return in_last_lane<exp_nonpositive>(x); }
 float tanh_of(float x) { return in_last_lane<hyperbolic_tangent>(x); }
 
-// Weights of attention_weights for rows of [query, key, value], as a[j][i].
+// Softmax of dot_scores for rows of [query, key, value], as a[j][i].
 template <class T>
 std::vector<T> weights(const std::vector<T>& qkv, int nodes, int size, T scale) {
+  const std::int64_t stride = 3 * std::int64_t{size};
   const Head<const T> head{
-      qkv.data(), qkv.data() + size, qkv.data() + 2 * size, 3 * std::int64_t{size}, nodes, size};
+      qkv.data(), stride, qkv.data() + size, qkv.data() + 2 * size, stride, nodes, nodes, size};
   const int wide = padded<T>(nodes);
   std::vector<T> scratch(std::size_t(size) * std::size_t(wide));
   std::vector<T> a(std::size_t(nodes) * std::size_t(wide)), tight;
-  attention_weights(head, scale, scratch.data(), a.data());
+  dot_scores(head, scale, scratch.data(), a.data());
+  softmax(a.data(), nodes, nodes);
   for (int j = 0; j < nodes; ++j)
     for (int i = 0; i < nodes; ++i)
       tight.push_back(a[std::size_t(j) * std::size_t(wide) + std::size_t(i)]);
@@ -78,44 +80,77 @@ TEST_CASE("multiply: every element is the plain sum in order, bit for bit, at an
         const auto b = nets::normals<float>(inner * cols, 1, 1);
         const auto start = nets::normals<float>(cols, 1, 2);
         const auto old = nets::normals<float>(rows * cols, 1, 3);
-        std::vector<float> plain = old, added = old, turned = old;
-        multiply<float>({a.data(), inner, 1}, b.data(), cols, plain.data(), cols, rows, inner, cols,
-                        start.data(), Into::overwrite);
-        multiply<float>({a.data(), inner, 1}, b.data(), cols, added.data(), cols, rows, inner, cols,
-                        nullptr, Into::add);
-        multiply<float>({a.data(), 1, rows}, b.data(), cols, turned.data(), cols, rows, inner, cols,
-                        nullptr, Into::overwrite);
-        int wrong = 0;
-        for (std::int64_t i = 0; i < rows; ++i)
-          for (std::int64_t j = 0; j < cols; ++j) {
-            float from_start = start[std::size_t(j)], from_zero = 0, of_turned = 0;
-            for (std::int64_t k = 0; k < inner; ++k) {
-              const float right = b[std::size_t(k * cols + j)];
-              from_start += a[std::size_t(i * inner + k)] * right;
-              from_zero += a[std::size_t(i * inner + k)] * right;
-              of_turned += a[std::size_t(k * rows + i)] * right;
+        nets::with_all_kernels([&] {
+          std::vector<float> plain = old, added = old, turned = old;
+          multiply<float>({a.data(), inner, 1}, b.data(), cols, plain.data(), cols, rows, inner,
+                          cols, start.data(), Into::overwrite);
+          multiply<float>({a.data(), inner, 1}, b.data(), cols, added.data(), cols, rows, inner,
+                          cols, nullptr, Into::add);
+          multiply<float>({a.data(), 1, rows}, b.data(), cols, turned.data(), cols, rows, inner,
+                          cols, nullptr, Into::overwrite);
+          int wrong = 0;
+          for (std::int64_t i = 0; i < rows; ++i)
+            for (std::int64_t j = 0; j < cols; ++j) {
+              float from_start = start[std::size_t(j)], from_zero = 0, of_turned = 0;
+              for (std::int64_t k = 0; k < inner; ++k) {
+                const float right = b[std::size_t(k * cols + j)];
+                from_start += a[std::size_t(i * inner + k)] * right;
+                from_zero += a[std::size_t(i * inner + k)] * right;
+                of_turned += a[std::size_t(k * rows + i)] * right;
+              }
+              const auto at = std::size_t(i * cols + j);
+              wrong += plain[at] != from_start;
+              wrong += added[at] != old[at] + from_zero;
+              wrong += turned[at] != of_turned;
             }
-            const auto at = std::size_t(i * cols + j);
-            wrong += plain[at] != from_start;
-            wrong += added[at] != old[at] + from_zero;
-            wrong += turned[at] != of_turned;
-          }
-        CAPTURE(rows);
-        CAPTURE(cols);
-        CAPTURE(inner);
-        CHECK(wrong == 0);
+          CAPTURE(rows);
+          CAPTURE(cols);
+          CAPTURE(inner);
+          CHECK(wrong == 0);
+        });
       }
 }
 
 TEST_CASE("multiply: does not touch what lies between the rows of C") {
   const auto a = nets::normals<float>(5 * 3, 1, 0), b = nets::normals<float>(3 * 7, 1, 1);
-  std::vector<float> c(5 * 9, 99.f);
-  multiply<float>({a.data(), 3, 1}, b.data(), 7, c.data(), 9, 5, 3, 7, nullptr, Into::overwrite);
-  for (std::size_t i = 0; i < 5; ++i)
-    for (std::size_t j = 7; j < 9; ++j) CHECK(c[i * 9 + j] == 99.f);
+  nets::with_all_kernels([&] {
+    std::vector<float> c(5 * 9, 99.f);
+    multiply<float>({a.data(), 3, 1}, b.data(), 7, c.data(), 9, 5, 3, 7, nullptr, Into::overwrite);
+    for (std::size_t i = 0; i < 5; ++i)
+      for (std::size_t j = 7; j < 9; ++j) CHECK(c[i * 9 + j] == 99.f);
+  });
 }
 
-TEST_CASE("attention_weights: closed form t1, q = (1, 0), keys (1, 0), (0, 1), (1, 1), d = 2") {
+TEST_CASE("kernels: the baseline is always there; others are wider; another choice can be undone") {
+  const auto& all = all_kernels();
+  CHECK(std::string(all.front().name) == "base");
+  for (std::size_t i = 1; i < all.size(); ++i) CHECK(all[i].lanes > all[i - 1].lanes);
+  const std::size_t before = use_kernels(0);
+  CHECK(before == all.size() - 1);
+  CHECK(kernels<float>().lanes == all.front().lanes);
+  CHECK(use_kernels(before) == 0);
+  CHECK_THROWS_AS(use_kernels(all.size()), Error);
+}
+
+TEST_CASE("CoreWork: what is measured is right, with every instruction set and at awkward sizes") {
+  for (const int nodes : {1, 17, 100}) {
+    CoreWork work(2, nodes, 2, 12);
+    CHECK(work.forward_operations() == 4.0 * 2 * 2 * nodes * nodes * 12);
+    work.plain_forward();
+    work.plain_backward();
+    CHECK((nodes == 1 || work.difference() > 0.1));  // nothing to compare with yet
+    for (std::size_t i = 0; i < CoreWork::instruction_sets().size(); ++i) {
+      work.forward(i);
+      work.backward(i);
+      // Sums of up to `nodes` and of 12 terms, of scores of up to about 12 * 4 * 4.
+      CHECK(work.difference() <= 200 * std::sqrt(nodes + 24.0) * 0x1.0p-24);
+      CHECK(CoreWork::run_peak(i) > 0);
+    }
+  }
+}
+
+TEST_CASE(
+    "dot_scores and softmax: closed form t1, q = (1, 0), keys (1, 0), (0, 1), (1, 1), d = 2") {
   // Rows of query (2), key (2), value (2); the first query is t1's.
   const std::vector<double> qkv{1, 0, 1, 0, 0, 0, /**/ 0, 0, 0, 1, 0, 0, /**/ 0, 0, 1, 1, 0, 0};
   const std::vector<double> a = weights(qkv, 3, 2, 1 / std::sqrt(2.0));
@@ -126,7 +161,7 @@ TEST_CASE("attention_weights: closed form t1, q = (1, 0), keys (1, 0), (0, 1), (
   }
 }
 
-TEST_CASE("attention_weights: columns sum to 1 at sizes 1, 31, 32, 33, 1000") {
+TEST_CASE("dot_scores and softmax: columns sum to 1 at sizes 1, 31, 32, 33, 1000") {
   for (const int nodes : {1, 31, 32, 33, 1000}) {
     const auto qkv = nets::normals<float>(std::int64_t{nodes} * 12, 5, 0);
     const std::vector<float> a = weights(qkv, nodes, 4, 0.5f);
@@ -140,7 +175,7 @@ TEST_CASE("attention_weights: columns sum to 1 at sizes 1, 31, 32, 33, 1000") {
   }
 }
 
-TEST_CASE("attention_weights: scores of 3e38 and -3e38 are safe in float") {
+TEST_CASE("dot_scores and softmax: scores of 3e38 and -3e38 are safe in float") {
   // One feature: score(i, j) = q_i k_j.
   const std::vector<float> qkv{1.5e19f, 2e19f, 0, /**/ 0, -2e19f, 0, /**/ -1.5e19f, 1.9e19f, 0};
   const std::vector<float> a = weights(qkv, 3, 1, 1.f);
@@ -153,7 +188,7 @@ TEST_CASE("attention_weights: scores of 3e38 and -3e38 are safe in float") {
   CHECK(weights(even, 2, 1, 1.f)[0] == 0.5f);
 }
 
-TEST_CASE("attention_weights: a score that is not finite makes its own column NaN, no other") {
+TEST_CASE("dot_scores and softmax: a score that is not finite makes its own column NaN, no other") {
   for (const float bad : {kInf, kNan}) {
     const std::vector<float> qkv{bad, 1, 0, /**/ 1, 2, 0};
     const std::vector<float> a = weights(qkv, 2, 1, 1.f);

@@ -22,7 +22,7 @@ Network random_network(const sim::Params& p, Rule base, std::uint64_t seed) {
   n.features = sim::feature_names(p);
   attention::Params a;
   a.width = 8;
-  n.shape = attention::shape_of(a, sim::feature_count(p));
+  n.shape = attention::shape_of(a, sim::feature_count(p), p.pool.nodes, seed);
   n.base = std::move(base);
   n.base_floor = 0.1;
   n.feature_mean.assign(n.features.size(), 0.5);

@@ -197,7 +197,7 @@ TEST_CASE("reinforce_gradient: a sum over environment-slots; chunk borders do no
   const sim::Params pool = busy_ring(5, 50);
   Network n;
   n.features = sim::feature_names(pool);
-  n.shape = attention::shape_of(attention::Params{}, sim::feature_count(pool));
+  n.shape = attention::shape_of(attention::Params{}, sim::feature_count(pool), pool.pool.nodes, 1);
   n.base = base_rule();
   n.feature_mean.assign(n.features.size(), 0);
   n.feature_scale.assign(n.features.size(), 1);

@@ -57,13 +57,12 @@ constexpr std::array<Command, 6> kCommands{{
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
-     "speed of the stages here; STAGE is sim, or bound with scenario files",
+     "speed of the stages here; STAGE is sim, attention, or bound with scenario files",
      "sim: the simulator beside what this machine's memory allows, medians over repeated episodes "
      "on\n"
-     "one thread and on all; tools/bench_sim.py sets it against NumPy. bound: slack of the "
-     "clairvoyant\n"
-     "bound, and CPU seconds of one thread per episode, on the first test episodes of each "
-     "scenario;\n"
+     "one thread and on all; tools/bench_sim.py sets it against NumPy. attention: its core on one\n"
+     "thread, beside the rate of multiply-adds. bound: slack of the clairvoyant bound, and CPU\n"
+     "seconds of one thread per episode, on the first test episodes of each scenario;\n"
      "without files, of scenarios/ traffic, burst_reserve, node_failures and training. Slack is "
      "(upper -\n"
      "lower) / upper of the means, upper as replayed in the simulator; worst that of one episode;\n"

@@ -385,11 +385,16 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
            {"base", text(n.base.name)},
            {"base_floor", number(n.base_floor)},
            {"kind", text(kind_of(s.agents.agent.policy))},
-           {"attention", text(kind_of(s.attention.kind))},
+           {"attention", text(choice(n.shape.form))},
            {"width", integer(n.shape.width)},
            {"heads", integer(n.shape.heads)},
            {"layers", integer(n.shape.layers)},
-           {"temperature", number(n.shape.temperature)}}};
+           {"temperature", number(n.shape.temperature)},
+           {"points", integer(n.shape.points)},
+           {"weights", text(choice(n.shape.weights))},
+           {"weights_seed", integer(static_cast<std::int64_t>(n.shape.seed))},
+           {"weights_nodes", integer(n.shape.nodes)},
+           {"positions", text(choice(n.shape.positions))}}};
 }
 
 GroupData tuning(const std::vector<agents::Tuning>& all) {

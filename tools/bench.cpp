@@ -9,7 +9,9 @@ namespace cra::tools {
 int bench(const Arguments& a) {
   if (a.files[0] == "sim") return bench_sim(a);
   if (a.files[0] == "bound") return bench_bound(a);
-  throw UsageError("cra bench: unknown stage \"" + a.files[0] + "\"; known stages: sim, bound");
+  if (a.files[0] == "attention") return bench_attention(a);
+  throw UsageError("cra bench: unknown stage \"" + a.files[0] +
+                   "\"; known stages: sim, attention, bound");
 }
 
 }  // namespace cra::tools

@@ -1,5 +1,11 @@
-// tools/bench.h: the stages that `cra bench` measures. Internal to tools/bench*.cpp.
+// tools/bench.h: the stages that `cra bench` measures, and what they share. Internal to
+// tools/bench*.cpp.
 #pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <vector>
 
 #include "tools/arguments.h"
 
@@ -9,5 +15,31 @@ namespace cra::tools {
 int bench_sim(const Arguments& a);
 /// Slack of the clairvoyant bound, and thread CPU seconds per episode.
 int bench_bound(const Arguments& a);
+/// The core of attention on one thread, beside what its instructions allow.
+int bench_attention(const Arguments& a);
+
+inline constexpr double kLeastSeconds = 0.3;  // measured for each figure
+inline constexpr double kLongSeconds = 1;
+inline constexpr std::size_t kLeastRounds = 7, kFewRounds = 3;
+
+/// Median seconds of `work`; `prepare` comes before each call and is not counted.
+template <class Prepare, class Work>
+double median_seconds(Prepare prepare, Work work) {
+  std::vector<double> seconds;
+  double total = 0;
+  // Long work is repeated less often, or the largest sizes would take minutes.
+  while (total < kLeastSeconds ||
+         seconds.size() < (total < kLongSeconds ? kLeastRounds : kFewRounds)) {
+    prepare();
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    seconds.push_back(took.count());
+    total += took.count();
+  }
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
+}
 
 }  // namespace cra::tools

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -20,10 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kSlots = 16;             // of one measured episode
-constexpr double kLeastSeconds = 0.3;  // measured for each figure
-constexpr double kLongSeconds = 1;
-constexpr std::size_t kLeastRounds = 7, kFewRounds = 3;
+constexpr int kSlots = 16;                 // of one measured episode
 constexpr std::int64_t kTileNodes = 4096;  // nodes of the environments that roll out together
 // Memory a slot touches per node of the pool below, columns of doubles: read are the weights,
 // arrivals, availability, importance of this slot and the next, backlog, rate, two averages and the
@@ -37,26 +33,6 @@ struct Size {
 };
 // Short rows that fit the caches, rows in between, long rows, and a state beyond the last cache.
 constexpr std::array<Size, 4> kSizes{{{1024, 16}, {4096, 64}, {1024, 256}, {16384, 64}}};
-
-/// Median seconds of `work`; `prepare` comes before each call and is not counted.
-template <class Prepare, class Work>
-double median_seconds(Prepare prepare, Work work) {
-  std::vector<double> seconds;
-  double total = 0;
-  // Long work is repeated less often, or the largest sizes would take minutes.
-  while (total < kLeastSeconds ||
-         seconds.size() < (total < kLongSeconds ? kLeastRounds : kFewRounds)) {
-    prepare();
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    seconds.push_back(took.count());
-    total += took.count();
-  }
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return *middle;
-}
 
 /// Bytes read and written per second by a copy of two arrays far larger than the caches.
 double copy_bandwidth() {

@@ -32,7 +32,8 @@ int set_threads(const Arguments& a) {
 agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s) {
   if (a.device != Device::cuda) return attention::make_cpu_engine;
   const auto features = static_cast<int>(sim::feature_names(s.sim).size());
-  cuda::make_engine(attention::shape_of(s.attention, features));
+  cuda::make_engine(attention::shape_of(s.attention, features, s.sim.pool.nodes,
+                                        static_cast<std::uint64_t>(s.seed)));
   return cuda::make_engine;
 }
 

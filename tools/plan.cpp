@@ -23,7 +23,8 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const double nodes = s.sim.pool.nodes, slots = s.sim.workload.slots;
   const double envs = static_cast<double>(t.episodes) * t.replicas;
   const auto features = static_cast<int>(sim::feature_names(s.sim).size());
-  const attention::Shape shape = attention::shape_of(s.attention, features);
+  const attention::Shape shape = attention::shape_of(s.attention, features, s.sim.pool.nodes,
+                                                     static_cast<std::uint64_t>(s.seed));
   const double parameters =
       static_cast<double>(attention::parameter_count(shape)) + 2 * shape.width + 1;
 

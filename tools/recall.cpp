@@ -26,6 +26,40 @@ int small(std::int64_t x, const char* name, const std::string& path) {
   return static_cast<int>(x);
 }
 
+/// The value of an enum that a text of /policy names.
+template <class E>
+E choice(const GroupData& g, const char* name, const std::string& path) {
+  const auto& names = Choices<E>::names;
+  const std::string& found = values<std::string>(g, name).at(0);
+  const auto at = std::find(names.begin(), names.end(), found);
+  if (at == names.end()) {
+    throw InputError(path + ": /policy/" + name + " is \"" + found +
+                     "\", which this program does not know");
+  }
+  return static_cast<E>(at - names.begin());
+}
+
+attention::Shape shape_of(const GroupData& g, int features, const std::string& path) {
+  const auto whole = [&](const char* name) {
+    return small(values<std::int64_t>(g, name).at(0), name, path);
+  };
+  attention::Shape s;
+  s.features = features;
+  s.width = whole("width");
+  s.heads = whole("heads");
+  s.layers = whole("layers");
+  s.temperature = values<double>(g, "temperature").at(0);
+  s.form = choice<attention::Form>(g, "attention", path);
+  s.points = whole("points");
+  s.weights = choice<attention::Weights>(g, "weights", path);
+  s.positions = choice<attention::Positions>(g, "positions", path);
+  s.seed = static_cast<std::uint64_t>(values<std::int64_t>(g, "weights_seed").at(0));
+  s.nodes = whole("weights_nodes");
+  const std::string fault = attention::fault_of(s);
+  if (!fault.empty()) throw InputError(path + ": /policy: " + fault);
+  return s;
+}
+
 }  // namespace
 
 const GroupData& group_of(const results::RunFile& run, const std::string& name,
@@ -49,16 +83,7 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   const GroupData& g = group_of(run, "policy", path);
   agents::Network n;
   n.features = values<std::string>(g, "feature");
-  n.shape.features = static_cast<int>(n.features.size());
-  n.shape.width = small(values<std::int64_t>(g, "width").at(0), "width", path);
-  n.shape.heads = small(values<std::int64_t>(g, "heads").at(0), "heads", path);
-  n.shape.layers = small(values<std::int64_t>(g, "layers").at(0), "layers", path);
-  n.shape.temperature = values<double>(g, "temperature").at(0);
-  if (n.shape.width == 0 || n.shape.heads == 0 || n.shape.width % n.shape.heads != 0 ||
-      !(n.shape.temperature > 0)) {
-    throw InputError(path + ": /policy has " + std::to_string(n.shape.heads) +
-                     " heads for a width of " + std::to_string(n.shape.width));
-  }
+  n.shape = shape_of(g, static_cast<int>(n.features.size()), path);
   n.base.name = values<std::string>(g, "base").at(0);
   n.base.knobs = values<double>(g, "base_knob_value");
   n.base_floor = values<double>(g, "base_floor").at(0);

@@ -25,9 +25,10 @@ double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
 
-std::string learned_name(const agents::Agent& a) {
+std::string learned_name(const scenarios::Settings& s) {
   const auto name = [](const auto& k) { return std::string(k.name); };
-  return "attention + " + std::visit(name, a.learner);
+  const bool attends = !std::holds_alternative<attention::None>(s.attention.kind);
+  return (attends ? "attention + " : "mean of nodes + ") + std::visit(name, s.agents.agent.learner);
 }
 
 std::string listed(const std::vector<std::string>& lines) {
@@ -267,7 +268,7 @@ int run(const Arguments& a) {
     about.train_seconds = session.seconds();
 
     std::vector<Candidate> all;
-    all.push_back(learned(learned_name(s.agents.agent), trainer.network(), s.sim, engine));
+    all.push_back(learned(learned_name(s), trainer.network(), s.sim, engine));
     const std::vector<std::string> compared = baselines_of(s);
     for (const agents::Tuning& t : tunings) {
       if (std::find(compared.begin(), compared.end(), t.rule.name) != compared.end()) {
