@@ -112,7 +112,7 @@ class ShippedScenarios(unittest.TestCase):
                         self.assertTrue((cost >= bound * (1 - 1e-6) - 1e-9).all(),
                                         f"{policy} costs {cost}, the bound is {bound}")
 
-    def test_bits_depend_neither_on_threads_nor_on_the_batch(self):
+    def test_bits_do_not_depend_on_the_number_of_threads(self):
         only = {"evaluation.baselines": "[uniform]", "output.trajectories": 2}
         for path in SCENARIOS:
             with self.subTest(scenario=path.name):
