@@ -294,7 +294,7 @@ TEST_CASE("the same of every kind of attention and every control, one hash each"
         if (s.nodes != 0) s.nodes = nodes;
         Net<float> net(s, 3, nodes, 1);
         net.present.assign(std::size_t(3) * std::size_t(nodes), 1);
-        if (nodes > 1) net.present[std::size_t(nodes + 1)] = 0;
+        if (nodes > 1) net.present[std::size_t(nodes) + 1] = 0;
         hash.add(net);
       }
       CAPTURE(name_of(s.form));

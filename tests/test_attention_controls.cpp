@@ -205,6 +205,19 @@ TEST_CASE("freeze: weights that were 0 all the time stay next to 0, and nothing 
   const std::vector<double> weights = weights_of(net);
   const double expected[] = {1, .5, 0, 0, .5, 0, 0, 0, 1};
   for (std::size_t i = 0; i < 9; ++i) CHECK(std::abs(weights[i] - expected[i]) <= 1e-15);
+  // Whoever an average knows may be removed: those that it does not know share alike.
+  CHECK(std::all_of(p.begin(), p.end(), [](float v) { return std::isfinite(v); }));
+  const std::vector<double> selfish{1, 0, 1, /**/ 0, 1, 0, /**/ 0, 0, 0};
+  attention::freeze(s, selfish, p);
+  net.p.assign(p.begin(), p.end());
+  net.present = {0, 1, 1};
+  net.forward();
+  std::vector<double> seen(3);
+  net.encoder.received(net.work, view(seen, 1));
+  // The second looks at itself; the third, whose average is all the first's, at both alike.
+  CHECK(seen[0] == 0);
+  CHECK(seen[1] == doctest::Approx(0.75).epsilon(1e-12));
+  CHECK(seen[2] == doctest::Approx(0.25).epsilon(1e-12));
   CHECK(message_of([&] { attention::freeze(s, std::vector<double>(9), p); }) ==
         "attention: there are no weights to freeze");
   CHECK(message_of([&] { attention::freeze(s, std::vector<double>(8), p); }) ==
@@ -257,9 +270,11 @@ TEST_CASE("position codes: sines and cosines of the C library, up to the last of
     double worst = 0;
     for (int n = 0; n < 65536; n += n < 100 ? 1 : 977)
       for (int k = 0; k < width; ++k) {
-        const double angle = n * std::pow(10000.0, -2.0 * (k / 2) / width);
+        const int pair = k / 2;
+        const double angle = n * std::pow(10000.0, -2.0 * pair / width);
         const double right = k % 2 == 0 ? std::sin(angle) : std::cos(angle);
-        worst = std::max(worst, std::abs(codes[std::size_t(n * width + k)] - right));
+        worst = std::max(
+            worst, std::abs(codes[std::size_t(n) * std::size_t(width) + std::size_t(k)] - right));
       }
     // 65536 turns of four roundings each, by an angle that is a sixteenth power of a number with
     // three: a hundredth of the rounding of a float.

@@ -107,8 +107,8 @@ TEST_CASE("permuting the nodes permutes the embeddings, of every kind without a 
       double worst = 0;
       for (int n = 0; n < nodes; ++n)
         for (int k = 0; k < s.width; ++k)
-          worst = std::max(worst, std::abs(net.h[std::size_t(place(n) * s.width + k)] -
-                                           h[std::size_t(n * s.width + k)]));
+          worst = std::max(worst, std::abs(net.h[std::size_t(place(n)) * 12 + std::size_t(k)] -
+                                           h[std::size_t(n) * 12 + std::size_t(k)]));
       CAPTURE(name_of(form));
       if (positions)
         CHECK(worst > 0.01);
@@ -129,7 +129,7 @@ TEST_CASE("removed nodes: the others fare, to the bit, as in a pool without them
       Net<float> net(s, 3, nodes, 21), small(s, 1, few, 21), whole(s, 1, nodes, 21);
       net.present.assign(std::size_t{3} * nodes, 0);
       std::fill_n(net.present.begin(), nodes, std::uint8_t{1});
-      for (const int n : there) net.present[std::size_t(nodes + n)] = 1;
+      for (const int n : there) net.present[std::size_t(nodes) + std::size_t(n)] = 1;
       for (int i = 0; i < few; ++i) {
         const std::ptrdiff_t row = nodes + there[std::size_t(i)];
         std::copy_n(net.x.begin() + row * 3, 3, small.x.begin() + std::ptrdiff_t{i} * 3);

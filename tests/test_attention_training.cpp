@@ -22,19 +22,19 @@ namespace {
 /// Every kind of the variant, and every control of one of them.
 std::vector<attention::Params> choices() {
   std::vector<attention::Params> all;
-  const auto add = [&](attention::Kind kind, Weights weights) {
+  const auto add = [&](const attention::Kind& kind, Weights weights) {
     attention::Params p;
-    p.kind = std::move(kind);
+    p.kind = kind;
     p.width = 8;
     p.weights = weights;
     all.push_back(p);
   };
-  for (attention::Kind kind :
+  for (const attention::Kind& kind :
        {attention::Kind(attention::Multihead{}), attention::Kind(attention::Dot{}),
         attention::Kind(attention::Additive{}), attention::Kind(attention::Induced{2, 4, 1}),
         attention::Kind(attention::None{})}) {
     CHECK(kind.index() == all.size());  // every kind of the list
-    add(std::move(kind), Weights::dynamic);
+    add(kind, Weights::dynamic);
   }
   CHECK(all.size() == std::variant_size_v<attention::Kind>);
   for (const Weights weights : {Weights::average, Weights::random, Weights::shuffled})

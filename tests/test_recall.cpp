@@ -81,10 +81,10 @@ TEST_CASE("network_of: the shape of every kind, control and code of positions co
 
 TEST_CASE("network_of: what no encoder can be is refused, with the place") {
   const sim::Params p = busy_ring(5, 4);
-  const auto message = [&](const std::string& variable, results::Data data) {
+  const auto message = [&](const std::string& variable, const results::Data& data) {
     results::RunFile run = stored(network(p, {}, 1));
     for (results::Variable& v : run.groups[0].variables)
-      if (v.name == variable) v.data = std::move(data);
+      if (v.name == variable) v.data = data;
     try {
       tools::network_of(run, "r.h5", p);
     } catch (const InputError& e) {
