@@ -24,14 +24,13 @@ class LearnedActor : public Actor {
 
 class LearnedPolicy : public Policy {
  public:
-  LearnedPolicy(Network n, const sim::Params& p, const EngineFactory& engine)
-      : net_(std::move(n), p, engine) {}
+  explicit LearnedPolicy(std::shared_ptr<const LearnedNet> net) : net_(std::move(net)) {}
   std::unique_ptr<Actor> actor(std::int64_t envs) const override {
-    return std::make_unique<LearnedActor>(net_, envs);
+    return std::make_unique<LearnedActor>(*net_, envs);
   }
 
  private:
-  LearnedNet net_;
+  std::shared_ptr<const LearnedNet> net_;
 };
 
 std::string joined(const std::vector<std::string>& names) {
@@ -159,7 +158,14 @@ void decide(View<const double> base, View<const double> residual, int nodes,
 }
 
 std::unique_ptr<Policy> make_learned(Network n, const sim::Params& p, const EngineFactory& engine) {
-  return std::make_unique<LearnedPolicy>(std::move(n), p, engine);
+  return std::make_unique<LearnedPolicy>(
+      std::make_shared<const LearnedNet>(std::move(n), p, engine));
+}
+
+std::unique_ptr<Policy> policy_of(const LearnedNet& net) {
+  // Not owned: the empty owner has nothing to delete.
+  return std::make_unique<LearnedPolicy>(
+      std::shared_ptr<const LearnedNet>(std::shared_ptr<void>(), &net));
 }
 
 }  // namespace cra::agents

@@ -71,6 +71,10 @@ class LearnedNet {
   std::unique_ptr<Policy> base_;
 };
 
+/// The deterministic policy of a net that somebody else owns, and may move between two runs of it.
+/// \param net  outlives the policy
+std::unique_ptr<Policy> policy_of(const LearnedNet& net);
+
 /// What the pool takes for 0, see sim::waterfill.
 inline constexpr double kLeastFloor = 1e-9;
 

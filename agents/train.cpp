@@ -57,9 +57,10 @@ void require_finite(std::span<const float> x, const char* array, const Network& 
                       " is not finite; a lower agent.learner.learning_rate may help");
 }
 
-}  // namespace
-
-namespace {
+/// Index of the first of the smallest numbers. \param x  not empty
+std::size_t first_least(const std::vector<double>& x) {
+  return static_cast<std::size_t>(std::min_element(x.begin(), x.end()) - x.begin());
+}
 
 /// What a learner makes of one batch of episodes.
 struct Lesson {
@@ -74,24 +75,47 @@ struct Lesson {
 struct Trainer::Impl {
   Params params;
   const sim::Params& pool;
-  std::uint64_t seed;
+  std::uint64_t root;  ///< of what all trainings share: feature statistics, validation
+  std::uint64_t seed;  ///< of what is this training's own
   LearnedNet net;
   TrainState state;
   bool ready = false;
 
-  Impl(const Params& p, const sim::Params& simulation, std::uint64_t root, Network n,
-       const EngineFactory& engine)
-      : params(p), pool(simulation), seed(root), net(std::move(n), simulation, engine) {}
+  Impl(const Params& p, const sim::Params& simulation, std::uint64_t root_seed, int index,
+       Network n, const EngineFactory& engine)
+      : params(p),
+        pool(simulation),
+        root(root_seed),
+        seed(seed_of_run(root_seed, static_cast<std::uint32_t>(index))),
+        net(std::move(n), simulation, engine) {}
 
   void measure_features();
   Rollout roll_out(const sim::Exogenous& x);
   Lesson study(const Reinforce& learner, const sim::Exogenous& x);
   Lesson study(const Pathwise& learner, const sim::Exogenous& x);
-  void log(const UpdateStats& stats);
+  void validate(TrainState& next);
+  static void log(TrainState& next, const UpdateStats& stats);
 };
 
+std::vector<std::int64_t> validation_updates(const Training& t, std::int64_t updates) {
+  std::vector<std::int64_t> all;
+  for (std::int64_t u = 0; u <= updates; u += t.validate_every) all.push_back(u);
+  if (updates == t.updates && all.back() != updates) all.push_back(updates);
+  return all;
+}
+
+std::int64_t kept_update(const Training& t, const TrainState& s) {
+  return t.keep == Keep::last ? s.updates
+                              : validation_updates(t, s.updates).at(first_least(s.validation_cost));
+}
+
+double kept_cost(const Training& t, const TrainState& s) {
+  return t.keep == Keep::last ? s.validation_cost.back()
+                              : s.validation_cost.at(first_least(s.validation_cost));
+}
+
 Trainer::Trainer(const Params& params, const attention::Params& attention, const sim::Params& pool,
-                 std::uint64_t seed, Rule base, const EngineFactory& engine) {
+                 std::uint64_t seed, Rule base, const EngineFactory& engine, int index) {
   Network n;
   n.features = sim::feature_names(pool);
   n.shape = attention::shape_of(attention, static_cast<int>(n.features.size()));
@@ -100,7 +124,7 @@ Trainer::Trainer(const Params& params, const attention::Params& attention, const
   n.feature_mean.assign(n.features.size(), 0);
   n.feature_scale.assign(n.features.size(), 1);
   n.theta.assign(static_cast<std::size_t>(ThetaLayout(n.shape).size()), 0);
-  impl_ = std::make_unique<Impl>(params, pool, seed, std::move(n), engine);
+  impl_ = std::make_unique<Impl>(params, pool, seed, index, std::move(n), engine);
 }
 
 Trainer::~Trainer() = default;
@@ -109,7 +133,7 @@ Trainer::~Trainer() = default;
 void Trainer::Impl::measure_features() {
   const std::int64_t episodes = params.training.warmup_episodes;
   const int features = sim::feature_count(pool);
-  const sim::Exogenous x = sim::draw(pool, seed, EpisodeSet::warmup, 0, episodes);
+  const sim::Exogenous x = sim::draw(pool, root, EpisodeSet::warmup, 0, episodes);
   const std::unique_ptr<Policy> base = make_baseline(net.network().base, pool);
   std::vector<Moments> per_episode(static_cast<std::size_t>(episodes), Moments(features));
   for_each_tile(episodes, [&](std::int64_t i) {
@@ -162,13 +186,36 @@ void Trainer::start() {
       static_cast<float>(std::get<LogisticNormal>(impl_->params.agent.policy).log_sigma);
   s.adam_mean.assign(size, 0);
   s.adam_square.assign(size, 0);
-  resume(std::move(s));
+  n.theta = s.theta;
+  n.feature_mean = s.feature_mean;
+  n.feature_scale = s.feature_scale;
+  impl_->validate(s);
+  impl_->ready = true;
+}
+
+/// The policy as the net has it on the validation episodes; the best one is remembered.
+void Trainer::Impl::validate(TrainState& next) {
+  const sim::Exogenous x =
+      sim::draw(pool, root, EpisodeSet::validation, 0, params.training.validation_episodes);
+  const std::vector<double> cost = evaluate(*policy_of(net), pool, x).cost;
+  const double mean =
+      std::accumulate(cost.begin(), cost.end(), 0.0) / static_cast<double>(cost.size());
+  if (!std::isfinite(mean))
+    throw DivergedError("training diverged in update " + std::to_string(next.updates) +
+                        ": the cost of the validation episodes is not finite");
+  next.validation_cost.push_back(mean);
+  if (first_least(next.validation_cost) + 1 == next.validation_cost.size())
+    next.best_theta = next.theta;
 }
 
 void Trainer::resume(TrainState state) {
   Network& n = impl_->net.network();
   const auto parameters = static_cast<std::size_t>(ThetaLayout(n.shape).size());
-  const auto updates = static_cast<std::size_t>(std::max<std::int64_t>(0, state.updates));
+  if (state.updates < 0 || state.updates > impl_->params.training.updates || state.env_steps < 0)
+    throw InputError("checkpoint: " + std::to_string(state.updates) +
+                     " updates done, expected 0 to " +
+                     std::to_string(impl_->params.training.updates));
+  const auto updates = static_cast<std::size_t>(state.updates);
   const auto is = [](const char* field, std::size_t found, std::size_t want) {
     if (found != want)
       throw InputError(std::string("checkpoint: ") + field + " has " + std::to_string(found) +
@@ -179,6 +226,9 @@ void Trainer::resume(TrainState state) {
   is("adam_square", state.adam_square.size(), parameters);
   is("feature_mean", state.feature_mean.size(), n.features.size());
   is("feature_scale", state.feature_scale.size(), n.features.size());
+  is("best_theta", state.best_theta.size(), parameters);
+  is("validation_cost", state.validation_cost.size(),
+     validation_updates(impl_->params.training, state.updates).size());
   is("log_env_steps", state.log_env_steps.size(), updates);
   is("log_cost", state.log_cost.size(), updates);
   is("log_score", state.log_score.size(), updates);
@@ -186,10 +236,6 @@ void Trainer::resume(TrainState state) {
   is("log_learning_rate", state.log_learning_rate.size(), updates);
   is("log_entropy", state.log_entropy.size(), updates);
   is("log_sigma", state.log_sigma.size(), updates);
-  if (state.updates < 0 || state.updates > impl_->params.training.updates || state.env_steps < 0)
-    throw InputError("checkpoint: " + std::to_string(state.updates) +
-                     " updates done, expected 0 to " +
-                     std::to_string(impl_->params.training.updates));
   impl_->state = std::move(state);
   n.theta = impl_->state.theta;
   n.feature_mean = impl_->state.feature_mean;
@@ -197,9 +243,22 @@ void Trainer::resume(TrainState state) {
   impl_->ready = true;
 }
 
-bool Trainer::finished() const { return impl_->state.updates >= impl_->params.training.updates; }
+bool Trainer::finished() const {
+  const TrainState& s = impl_->state;
+  const Training& t = impl_->params.training;
+  const auto in_vain =
+      s.validation_cost.empty() ? 0 : s.validation_cost.size() - 1 - first_least(s.validation_cost);
+  return s.updates >= t.updates ||
+         (t.patience > 0 && in_vain >= static_cast<std::size_t>(t.patience));
+}
+
 const TrainState& Trainer::state() const { return impl_->state; }
-Network Trainer::network() const { return impl_->net.network(); }
+
+Network Trainer::network() const {
+  Network n = impl_->net.network();
+  if (impl_->params.training.keep == Keep::best) n.theta = impl_->state.best_theta;
+  return n;
+}
 
 /// observe, encode, act, step, remember: replicas of each episode explore differently.
 Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
@@ -301,20 +360,29 @@ UpdateStats Trainer::update() {
   stats.sigma = std::exp(static_cast<double>(log_sigma));
   stats.entropy = logit_entropy(decision_dimensions(x.nodes, sim::bundle_size(it.pool)),
                                 static_cast<double>(log_sigma));
+  it.log(next, stats);
+  it.net.network().theta = next.theta;
+  try {
+    if (validation_updates(training, next.updates).back() == next.updates) {
+      it.validate(next);
+      stats.validation_cost = next.validation_cost.back();
+    }
+  } catch (...) {
+    it.net.network().theta = it.state.theta;
+    throw;
+  }
   it.state = std::move(next);
-  it.log(stats);
-  it.net.network().theta = it.state.theta;
   return stats;
 }
 
-void Trainer::Impl::log(const UpdateStats& stats) {
-  state.log_env_steps.push_back(stats.env_steps);
-  state.log_cost.push_back(stats.cost);
-  state.log_score.push_back(stats.score);
-  state.log_gradient_norm.push_back(stats.gradient_norm);
-  state.log_learning_rate.push_back(stats.learning_rate);
-  state.log_entropy.push_back(stats.entropy);
-  state.log_sigma.push_back(stats.sigma);
+void Trainer::Impl::log(TrainState& next, const UpdateStats& stats) {
+  next.log_env_steps.push_back(stats.env_steps);
+  next.log_cost.push_back(stats.cost);
+  next.log_score.push_back(stats.score);
+  next.log_gradient_norm.push_back(stats.gradient_norm);
+  next.log_learning_rate.push_back(stats.learning_rate);
+  next.log_entropy.push_back(stats.entropy);
+  next.log_sigma.push_back(stats.sigma);
 }
 
 }  // namespace cra::agents

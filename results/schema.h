@@ -13,7 +13,7 @@ namespace cra::results {
 /// Root attributes that every file has, besides the fixed ones.
 inline constexpr const char* kRootAttributes[] = {"title", "history", "date_created", "status"};
 inline constexpr const char* kFormat = "cra-run";
-inline constexpr const char* kFormatVersion = "1.2";
+inline constexpr const char* kFormatVersion = "1.3";
 inline constexpr const char* kConventions = "CF-1.11";
 /// A result file ends with this, 64 hexadecimal digits and a line feed: the SHA-256 of all bytes
 /// before. HDF5 ignores what follows its own end of file. Damaged files were seen to make HDF5

@@ -15,6 +15,8 @@ inline agents::Params short_training(int updates) {
   p.training.replicas = 4;
   p.training.warmup_updates = 2;
   p.training.warmup_episodes = 4;
+  p.training.validation_episodes = 4;
+  p.training.validate_every = 2;
   return p;
 }
 
