@@ -121,15 +121,16 @@ Tuning tune(const std::string& baseline, const sim::Params& p, const sim::Exogen
 /// Everything that makes a learned policy: saved in results, loaded by `--policy`.
 struct Network {
   attention::Shape shape;
+  PolicyKind policy;                  ///< distribution over decisions
   Rule base;                          ///< heuristic below the residual
   double base_floor = 0;              ///< least weight of the base, as a share of its largest
   std::vector<std::string> features;  ///< names of the F features, in order
   std::vector<double> feature_mean;   ///< [F] normalisation, frozen after warm-up
   std::vector<double> feature_scale;  ///< [F] 1 / standard deviation
-  std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log_sigma
+  std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log spread
 };
 /// Tensors of theta: those of the encoder, then "head.weight" [1, d], "reserve_head.weight" [1, d]
-/// and "log_sigma" [1, 1].
+/// and "log_sigma" or "log_kappa" [1, 1].
 std::vector<attention::Tensor> layout(const Network& n);
 
 /// Makes the encoder on the device of the caller's choice.
@@ -213,8 +214,8 @@ struct UpdateStats {
   double score = 0;            ///< mean score, likewise
   double gradient_norm = 0;    ///< before clipping
   double learning_rate = 0;
-  double entropy = 0;  ///< of the logits
-  double sigma = 0;    ///< exploration noise
+  double entropy = 0;  ///< of what exploration draws
+  double sigma = 0;    ///< exploration noise: of logits, of shares, or of knobs
   /// Mean cost per slot on the validation episodes, after the updates that are followed by one.
   std::optional<double> validation_cost;
 };
@@ -222,14 +223,20 @@ struct UpdateStats {
 /// All that a training run carries from one update to the next: the content of a checkpoint.
 /// Random numbers are not in it, they are functions of (seed, update).
 struct TrainState {
-  std::vector<float> theta;           ///< [P]
-  std::vector<float> adam_mean;       ///< [P]
-  std::vector<float> adam_square;     ///< [P]
+  std::vector<float> theta;           ///< [P], with a critic [P + d + 1]: its value head comes last
+  std::vector<float> adam_mean;       ///< as theta
+  std::vector<float> adam_square;     ///< as theta
+  std::int64_t adam_steps = 0;        ///< taken; an update may take several
   std::vector<double> feature_mean;   ///< [F]
   std::vector<double> feature_scale;  ///< [F]
   std::int64_t updates = 0;
   std::int64_t env_steps = 0;
-  std::vector<float> best_theta;            ///< [P] those of the lowest validation cost so far
+  /// Count, mean and sum of squared deviations of the returns a critic has met.
+  std::vector<double> returns;              ///< [3]
+  std::vector<double> knob_place;           ///< [K] where on its grid each knob of the base is
+  std::vector<double> knob_spread;          ///< [K] of `es`, in grid steps; 0 for other learners
+  std::vector<float> best_theta;            ///< as theta: of the lowest validation cost so far
+  std::vector<double> best_knob_place;      ///< [K] likewise
   std::vector<double> validation_cost;      ///< by validation_updates()
   std::vector<std::int64_t> log_env_steps;  ///< [updates]
   std::vector<double> log_cost;             ///< [updates], and so on as in UpdateStats
@@ -245,11 +252,16 @@ void fields(V& v, TrainState& s) {
   v("theta", s.theta);
   v("adam_mean", s.adam_mean);
   v("adam_square", s.adam_square);
+  v("adam_steps", s.adam_steps);
   v("feature_mean", s.feature_mean);
   v("feature_scale", s.feature_scale);
   v("updates", s.updates);
   v("env_steps", s.env_steps);
+  v("returns", s.returns);
+  v("knob_place", s.knob_place);
+  v("knob_spread", s.knob_spread);
   v("best_theta", s.best_theta);
+  v("best_knob_place", s.best_knob_place);
   v("validation_cost", s.validation_cost);
   v("log_env_steps", s.log_env_steps);
   v("log_cost", s.log_cost);

@@ -99,8 +99,8 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"train", "score", "f8", "training,update", "1", "mean score of the exploring policy", true, true},
     {"train", "gradient_norm", "f8", "training,update", "1", "norm of the gradient before clipping", true, true},
     {"train", "learning_rate", "f8", "training,update", "1", "learning rate", true, true},
-    {"train", "entropy", "f8", "training,update", "1", "entropy of the logits", true, true},
-    {"train", "sigma", "f8", "training,update", "1", "exploration noise on logits", true, true},
+    {"train", "entropy", "f8", "training,update", "1", "entropy of what exploration draws", true, true},
+    {"train", "sigma", "f8", "training,update", "1", "exploration noise, of logits, shares or knobs", true, true},
 
     {"eval", "policy", "str", "policy", "1", "name of the policy", true},
     {"eval", "episode", "i8", "episode", "1", "number of the test episode", true},
@@ -165,6 +165,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"policy", "base", "str", "", "1", "heuristic below the residual", true},
     {"policy", "base_floor", "f8", "", "1", "least weight of the base, as a share of its largest", true},
     {"policy", "kind", "str", "", "1", "distribution over allocations", true},
+    {"policy", "least_alpha", "f8", "", "1", "smallest alpha of a dirichlet policy", true, true},
     {"policy", "attention", "str", "", "1", "kind of attention", true},
     {"policy", "width", "i8", "", "1", "width of the encoder", true},
     {"policy", "heads", "i8", "", "1", "attention heads", true},

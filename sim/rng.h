@@ -35,6 +35,7 @@ enum class Stream : std::uint8_t {
   contagion = 16,   ///< bursts that raise the chance of bursts
   frames = 17,      ///< where in its period a node is
   two_state = 18,   ///< state of a switch
+  minibatches = 19, ///< order in which a learner meets its steps
   lottery = 24,     ///< whom the server draws, and whether it finishes
 };
 

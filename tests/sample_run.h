@@ -242,6 +242,7 @@ inline results::GroupData sample_policy(int knobs) {
            {"base", text("demand")},
            {"base_floor", std::vector<double>{0.02}},
            {"kind", text("logistic_normal")},
+           {"least_alpha", std::vector<double>{kNone}},
            {"attention", text("multihead")},
            {"width", one(3)},
            {"heads", one(1)},

@@ -418,6 +418,7 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
     cols.push_back(t.cols);
   }
   for (const agents::Knob& k : agents::baseline_knobs(n.base.name, s.sim)) knobs.push_back(k.name);
+  const auto* dirichlet = std::get_if<agents::Dirichlet>(&n.policy);
   return {"policy",
           {{"parameter", numbers(static_cast<std::int64_t>(n.theta.size()))},
            {"tensor", tensors},
@@ -432,7 +433,8 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
            {"base_knob_value", n.base.knobs},
            {"base", text(n.base.name)},
            {"base_floor", number(n.base_floor)},
-           {"kind", text(kind_of(s.agents.agent.policy))},
+           {"kind", text(kind_of(n.policy))},
+           {"least_alpha", number(dirichlet != nullptr ? dirichlet->least : kMissing)},
            {"attention", text(kind_of(s.attention.kind))},
            {"width", integer(n.shape.width)},
            {"heads", integer(n.shape.heads)},

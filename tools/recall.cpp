@@ -83,6 +83,15 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   if (!(n.base_floor >= 0 && n.base_floor <= 1)) {
     throw InputError(path + ": /policy/base_floor is no share");
   }
+  const std::string& kind = values<std::string>(g, "kind").at(0);
+  if (kind == agents::Dirichlet::name) {
+    agents::Dirichlet dirichlet;
+    dirichlet.least = values<double>(g, "least_alpha").at(0);
+    if (!(dirichlet.least > 0)) throw InputError(path + ": /policy/least_alpha is not above 0");
+    n.policy = dirichlet;
+  } else if (kind != agents::LogisticNormal::name) {
+    throw InputError(path + ": /policy/kind is \"" + kind + "\"");
+  }
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");

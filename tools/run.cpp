@@ -25,9 +25,11 @@ double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
 
-std::string learned_name(const agents::Agent& a) {
+/// What learns, and how: a network on top of the base, or the base's knobs alone.
+std::string learned_name(const agents::Agent& a, const std::string& base) {
+  const bool knobs = std::holds_alternative<agents::Evolution>(a.learner);
   const auto name = [](const auto& k) { return std::string(k.name); };
-  return "attention + " + std::visit(name, a.learner);
+  return (knobs ? base : std::string("attention")) + " + " + std::visit(name, a.learner);
 }
 
 /// Of one training out of `seeds`.
@@ -325,7 +327,8 @@ int run(const Arguments& a) {
     about.train_seconds = session.seconds();
 
     std::vector<Candidate> all;
-    const std::string name = learned_name(s.agents.agent);
+    const std::string name =
+        learned_name(s.agents.agent, base_of(s.agents.agent.base, tunings).rule.name);
     for (agents::Network& network : session.networks()) {
       const auto k = static_cast<std::int64_t>(all.size());
       all.push_back(
