@@ -5,149 +5,21 @@
 // of one tile of environments. A policy sees a sim::Batch, which holds nothing of the future.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "agents/params.h"
 #include "attention/attention.h"
 #include "sim/base.h"
 #include "sim/rng.h"
 #include "sim/sim.h"
 
 namespace cra::agents {
-
-// ---- parameters ------------------------------------------------------------------------
-
-/// Logits z ~ Normal(mu, sigma^2), shares softmax(z); mu = log(base weight) + 3 head(h). With a
-/// reserve, one logit more: the log-odds of the share kept back, from the mean embedding.
-struct LogisticNormal {
-  static constexpr const char* name = "logistic_normal";
-  double log_sigma = -1.2;
-};
-template <class V>
-void fields(V& v, LogisticNormal& k) {
-  v("log_sigma", k.log_sigma, Range{-4, 0}, "1",
-    "log of the exploration noise on logits at the start; learned");
-}
-using PolicyKind = std::variant<LogisticNormal>;
-
-enum class Schedule { constant, cosine };
-
-/// Score-function gradient (Williams 1992), baseline = mean return of the replicas that share an
-/// exogenous episode (input-dependent baseline, Mao et al., ICLR 2019).
-struct Reinforce {
-  static constexpr const char* name = "reinforce";
-  double learning_rate = 2e-3;
-  double discount = 0.93;
-  double entropy = 1e-3;
-  double clip_norm = 0.5;
-};
-template <class V>
-void fields(V& v, Reinforce& k) {
-  v("learning_rate", k.learning_rate, above(0, 1), "1", "step of Adam after warm-up");
-  v("discount", k.discount, Range{0, 1}, "1", "discount of the return-to-go, per slot");
-  v("entropy", k.entropy, Range{0, 10}, "1", "weight of the entropy bonus");
-  v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
-}
-/// Analytic policy gradient: the mean cost of whole episodes, differentiated through plant,
-/// features, base and network by one reverse sweep. Exogenous input makes it exact (Che, Dong,
-/// Namkoong 2024). No exploration noise and no replicas; as little variance as the episodes allow.
-struct Pathwise {
-  static constexpr const char* name = "apg";
-  double learning_rate = 4e-3;
-  double clip_norm = 1;
-};
-template <class V>
-void fields(V& v, Pathwise& k) {
-  v("learning_rate", k.learning_rate, above(0, 1), "1", "step of Adam after warm-up");
-  v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
-}
-using LearnerKind =
-    std::variant<Pathwise, Reinforce>;  // <- the registration; the first is the default
-
-struct Agent {
-  PolicyKind policy;
-  std::string base = "best";
-  double base_floor = 0.02;
-  LearnerKind learner;
-};
-template <class V>
-void fields(V& v, Agent& a) {
-  v("policy", a.policy, "distribution over allocations");
-  v("base", a.base,
-    "heuristic the policy starts from: a baseline's name, or `best` for the best tuned one whose "
-    "weights move smoothly; a strict order is hard to correct from");
-  v("base_floor", a.base_floor, Range{0, 1}, "1",
-    "weights of the base are raised to this share of the largest, so that learning can reach nodes "
-    "the "
-    "heuristic gives nothing; 0 starts exactly at the heuristic");
-  v("learner", a.learner, "how the policy improves");
-}
-
-struct Training {
-  int updates = 300;
-  int episodes = 32;
-  int replicas = 8;
-  int warmup_updates = 10;
-  Schedule schedule = Schedule::cosine;
-  int warmup_episodes = 32;
-  int checkpoint_every = 25;
-};
-template <class V>
-void fields(V& v, Training& t) {
-  v("updates", t.updates, Range{0, 100000000}, "", "gradient steps");
-  v("episodes", t.episodes, Range{1, 100000}, "", "different exogenous episodes in an update");
-  v("replicas", t.replicas, Range{2, 1024}, "",
-    "environments that share an exogenous episode, for `reinforce`; `apg` needs none");
-  v("warmup_updates", t.warmup_updates, Range{0, 1000000}, "",
-    "updates over which the learning rate rises");
-  v("schedule", t.schedule, "learning rate after warm-up; `cosine` falls to 5 %");
-  v("warmup_episodes", t.warmup_episodes, Range{1, 100000}, "",
-    "episodes that fix the feature normalisation");
-  v("checkpoint_every", t.checkpoint_every, Range{1, 1000000}, "updates",
-    "updates between checkpoints");
-}
-
-struct Evaluation {
-  std::int64_t episodes = 256;
-  std::int64_t tuning_episodes = 64;
-  std::vector<std::string> baselines;
-  bool planners = false;
-  int resamples = 10000;
-  bool bound = true;
-};
-template <class V>
-void fields(V& v, Evaluation& e) {
-  v("episodes", e.episodes, Range{2, 1000000}, "", "frozen test episodes");
-  v("tuning_episodes", e.tuning_episodes, Range{1, 1000000}, "",
-    "training episodes on which knobs are tuned");
-  v("baselines", e.baselines,
-    "heuristics and experts to compare with; empty = all that fit the pool, without planners");
-  v("planners", e.planners,
-    "compare with `mpc` and `mpc_oracle` as well, which plan ahead in every slot and are slow");
-  v("resamples", e.resamples, Range{100, 10000000}, "", "bootstrap resamples behind each interval");
-  v("bound", e.bound, "compute the certified clairvoyant bound");
-}
-
-struct Params {
-  Agent agent;
-  Training training;
-  Evaluation evaluation;
-};
-template <class V>
-void fields(V& v, Params& p) {
-  v("agent", p.agent, "the policy that learns");
-  v("training", p.training, "how long and on what it learns");
-  v("evaluation", p.evaluation, "what it is compared with, and on how many episodes");
-}
-
-/// What is wrong with a set of parameters that no single key's range can tell.
-std::vector<Problem> check(const Params& p, const sim::Params& pool);
 
 // ---- policies --------------------------------------------------------------------------
 
@@ -249,15 +121,16 @@ Tuning tune(const std::string& baseline, const sim::Params& p, const sim::Exogen
 /// Everything that makes a learned policy: saved in results, loaded by `--policy`.
 struct Network {
   attention::Shape shape;
+  PolicyKind policy;                  ///< distribution over decisions
   Rule base;                          ///< heuristic below the residual
   double base_floor = 0;              ///< least weight of the base, as a share of its largest
   std::vector<std::string> features;  ///< names of the F features, in order
   std::vector<double> feature_mean;   ///< [F] normalisation, frozen after warm-up
   std::vector<double> feature_scale;  ///< [F] 1 / standard deviation
-  std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log_sigma
+  std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log spread
 };
 /// Tensors of theta: those of the encoder, then "head.weight" [1, d], "reserve_head.weight" [1, d]
-/// and "log_sigma" [1, 1].
+/// and "log_sigma" or "log_kappa" [1, 1].
 std::vector<attention::Tensor> layout(const Network& n);
 
 /// Makes the encoder on the device of the caller's choice.
@@ -342,20 +215,30 @@ struct UpdateStats {
   double score = 0;            ///< mean score, likewise
   double gradient_norm = 0;    ///< before clipping
   double learning_rate = 0;
-  double entropy = 0;  ///< of the logits
-  double sigma = 0;    ///< exploration noise
+  double entropy = 0;  ///< of what exploration draws
+  double sigma = 0;    ///< exploration noise: of logits, of shares, or of knobs
+  /// Mean cost per slot on the validation episodes, after the updates that are followed by one.
+  std::optional<double> validation_cost;
 };
 
 /// All that a training run carries from one update to the next: the content of a checkpoint.
 /// Random numbers are not in it, they are functions of (seed, update).
 struct TrainState {
-  std::vector<float> theta;           ///< [P]
-  std::vector<float> adam_mean;       ///< [P]
-  std::vector<float> adam_square;     ///< [P]
+  std::vector<float> theta;           ///< [P], with a critic [P + d + 1]: its value head comes last
+  std::vector<float> adam_mean;       ///< as theta
+  std::vector<float> adam_square;     ///< as theta
+  std::int64_t adam_steps = 0;        ///< taken; an update may take several
   std::vector<double> feature_mean;   ///< [F]
   std::vector<double> feature_scale;  ///< [F]
   std::int64_t updates = 0;
   std::int64_t env_steps = 0;
+  /// Count, mean and sum of squared deviations of the returns a critic has met.
+  std::vector<double> returns;              ///< [3]
+  std::vector<double> knob_place;           ///< [K] where on its grid each knob of the base is
+  std::vector<double> knob_spread;          ///< [K] of `es`, in grid steps; 0 for other learners
+  std::vector<float> best_theta;            ///< as theta: of the lowest validation cost so far
+  std::vector<double> best_knob_place;      ///< [K] likewise
+  std::vector<double> validation_cost;      ///< by validation_updates()
   std::vector<std::int64_t> log_env_steps;  ///< [updates]
   std::vector<double> log_cost;             ///< [updates], and so on as in UpdateStats
   std::vector<double> log_score;
@@ -370,10 +253,17 @@ void fields(V& v, TrainState& s) {
   v("theta", s.theta);
   v("adam_mean", s.adam_mean);
   v("adam_square", s.adam_square);
+  v("adam_steps", s.adam_steps);
   v("feature_mean", s.feature_mean);
   v("feature_scale", s.feature_scale);
   v("updates", s.updates);
   v("env_steps", s.env_steps);
+  v("returns", s.returns);
+  v("knob_place", s.knob_place);
+  v("knob_spread", s.knob_spread);
+  v("best_theta", s.best_theta);
+  v("best_knob_place", s.best_knob_place);
+  v("validation_cost", s.validation_cost);
   v("log_env_steps", s.log_env_steps);
   v("log_cost", s.log_cost);
   v("log_score", s.log_score);
@@ -383,27 +273,39 @@ void fields(V& v, TrainState& s) {
   v("log_sigma", s.log_sigma);
 }
 
+/// Numbers of updates after which a training that has done `updates` has met the validation
+/// episodes: before the first, every `validate_every`, and after the last.
+std::vector<std::int64_t> validation_updates(const Training& t, std::int64_t updates);
+/// Updates behind the parameters that a training returns: of equal validation costs the earliest.
+std::int64_t kept_update(const Training& t, const TrainState& s);
+/// Their cost on the validation episodes, the last one measured for Keep::last.
+double kept_cost(const Training& t, const TrainState& s);
+
 /// Trains the residual policy. Bits depend on (params, seed) only, not on threads, and not on
 /// where a run was stopped and resumed.
 class Trainer {
  public:
   /// \param pool  outlives the trainer, resolved
-  /// \param base  heuristic that the policy starts from, knobs included
+  /// \param base   heuristic that the policy starts from, knobs included
+  /// \param index  number of the training, from 0: trainings of one seed share the validation
+  ///               episodes and the feature statistics, and no other random number
   Trainer(const Params& params, const attention::Params& attention, const sim::Params& pool,
-          std::uint64_t seed, Rule base, const EngineFactory& engine);
+          std::uint64_t seed, Rule base, const EngineFactory& engine, int index = 0);
   ~Trainer();
 
-  /// Fixes the feature statistics and draws the first weights. Once, for a fresh run.
+  /// Fixes the feature statistics, draws the first weights and validates them. Once, for a fresh
+  /// run.
   void start();
   /// Goes on from a checkpoint. \throws InputError when its sizes are not those of this run
   void resume(TrainState state);
   /// One update: draw, roll out, learn. \throws DivergedError when a number stops being finite;
   /// the state is then still that of before the update.
   UpdateStats update();
+  /// All updates are done, or patience is at an end.
   bool finished() const;
 
   const TrainState& state() const;
-  /// The policy as it stands.
+  /// The policy that the training returns, see Training::keep.
   Network network() const;
 
  private:
@@ -412,8 +314,3 @@ class Trainer {
 };
 
 }  // namespace cra::agents
-
-template <>
-struct cra::Choices<cra::agents::Schedule> {
-  static constexpr std::array<const char*, 2> names{"constant", "cosine"};
-};

@@ -13,8 +13,11 @@ class LearnedActor : public Actor {
 
   void act(const sim::Batch& b, View<double> decisions) override {
     net_.respond(b, scratch_);
-    decide({scratch_.base.data(), decisions.rows, decisions.cols},
-           {scratch_.residual.data(), decisions.rows, decisions.cols}, b.nodes, decisions);
+    const auto size = static_cast<int>(decisions.cols);
+    const Distribution around = net_.distribution();
+    for (std::int64_t e = 0; e < decisions.rows; ++e)
+      around.mean({scratch_.base.data() + e * size, scratch_.residual.data() + e * size},
+                  decisions.row(e));
   }
 
  private:
@@ -24,26 +27,19 @@ class LearnedActor : public Actor {
 
 class LearnedPolicy : public Policy {
  public:
-  LearnedPolicy(Network n, const sim::Params& p, const EngineFactory& engine)
-      : net_(std::move(n), p, engine) {}
+  explicit LearnedPolicy(std::shared_ptr<const LearnedNet> net) : net_(std::move(net)) {}
   std::unique_ptr<Actor> actor(std::int64_t envs) const override {
-    return std::make_unique<LearnedActor>(net_, envs);
+    return std::make_unique<LearnedActor>(*net_, envs);
   }
 
  private:
-  LearnedNet net_;
+  std::shared_ptr<const LearnedNet> net_;
 };
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
-}
-
-double product(const float* a, const float* b, int n) {
-  double sum = 0;
-  for (int k = 0; k < n; ++k) sum += static_cast<double>(a[k]) * static_cast<double>(b[k]);
-  return sum;
 }
 
 void check_fit(const Network& n, const sim::Params& p) {
@@ -82,7 +78,7 @@ std::vector<attention::Tensor> layout(const Network& n) {
   std::vector<attention::Tensor> all = attention::layout(n.shape);
   all.push_back({"head.weight", theta.head(), 1, theta.width});
   all.push_back({"reserve_head.weight", theta.reserve_head(), 1, theta.width});
-  all.push_back({"log_sigma", theta.log_sigma(), 1, 1});
+  all.push_back({spread_name(n.policy), theta.log_spread(), 1, 1});
   return all;
 }
 
@@ -91,6 +87,17 @@ LearnedNet::LearnedNet(Network n, const sim::Params& p, const EngineFactory& eng
   check_fit(network_, p);
   engine_ = engine(network_.shape);
   base_ = make_baseline(network_.base, p);
+}
+
+void LearnedNet::rebase(Rule base) {
+  base_ = make_baseline(base, params_);
+  network_.base = std::move(base);
+}
+
+Distribution LearnedNet::distribution() const {
+  const auto log_spread =
+      static_cast<double>(network_.theta[static_cast<std::size_t>(theta_layout_.log_spread())]);
+  return {network_.policy, log_spread, params_.pool.nodes, sim::bundle_size(params_)};
 }
 
 LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
@@ -122,17 +129,10 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
   const int size = sim::bundle_size(params_);
   s.heuristic->act(b, {s.base.data(), b.envs, size});
   raise_to_floor(network_.base_floor, b.nodes, {s.base.data(), b.envs, size});
-  const float* head = network_.theta.data() + theta_layout_.head();
-  const float* reserve_head = network_.theta.data() + theta_layout_.reserve_head();
   for (std::int64_t e = 0; e < b.envs; ++e) {
     double* residual = s.residual.data() + e * size;
-    double kept = 0;
-    for (int n = 0; n < b.nodes; ++n) {
-      const float* h = s.embedding.data() + (e * b.nodes + n) * theta_layout_.width;
-      residual[n] = kHeadGain * product(head, h, theta_layout_.width);
-      if (size > b.nodes) kept += product(reserve_head, h, theta_layout_.width) / b.nodes;
-    }
-    if (size > b.nodes) residual[b.nodes] = kHeadGain * kept;
+    head_residual(heads(), s.embedding.data() + e * b.nodes * theta_layout_.width, b.nodes, size,
+                  theta_layout_.width, residual);
     for (int n = 0; n < size; ++n)
       if (!std::isfinite(residual[n]))
         throw DivergedError("the policy diverged: logits[" + std::to_string(e) + ", " +
@@ -182,20 +182,29 @@ void raise_to_floor(double floor, int nodes, View<double> base) {
 
 void decide(View<const double> base, View<const double> residual, int nodes,
             View<double> decisions) {
-  for (std::int64_t e = 0; e < base.rows; ++e) {
-    const double *from = base.row(e), *r = residual.row(e);
-    double* to = decisions.row(e);
-    const double top = *std::max_element(r, r + nodes);
-    for (int n = 0; n < nodes; ++n) to[n] = from[n] * std::exp(r[n] - top);
-    if (base.cols > nodes) {
-      const double share = std::max(from[nodes], r[nodes] == 0 ? 0.0 : kReserveFloor);
-      to[nodes] = r[nodes] == 0 ? share : share / (share + (1 - share) * std::exp(-r[nodes]));
-    }
+  for (std::int64_t e = 0; e < base.rows; ++e)
+    decide_row(base.row(e), residual.row(e), nodes, static_cast<int>(base.cols), decisions.row(e));
+}
+
+void decide_row(const double* base, const double* residual, int nodes, int size, double* decision) {
+  const double top = *std::max_element(residual, residual + nodes);
+  const double shift = size > nodes ? residual[nodes] : 0;  // read before it may be written over
+  for (int n = 0; n < nodes; ++n) decision[n] = base[n] * std::exp(residual[n] - top);
+  if (size > nodes) {
+    const double share = std::max(base[nodes], shift == 0 ? 0.0 : kReserveFloor);
+    decision[nodes] = shift == 0 ? share : share / (share + (1 - share) * std::exp(-shift));
   }
 }
 
 std::unique_ptr<Policy> make_learned(Network n, const sim::Params& p, const EngineFactory& engine) {
-  return std::make_unique<LearnedPolicy>(std::move(n), p, engine);
+  return std::make_unique<LearnedPolicy>(
+      std::make_shared<const LearnedNet>(std::move(n), p, engine));
+}
+
+std::unique_ptr<Policy> policy_of(const LearnedNet& net) {
+  // Not owned: the empty owner has nothing to delete.
+  return std::make_unique<LearnedPolicy>(
+      std::shared_ptr<const LearnedNet>(std::shared_ptr<void>(), &net));
 }
 
 }  // namespace cra::agents

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agents/agents.h"
+#include "agents/distribution.h"
 
 namespace cra::agents {
 
@@ -21,7 +22,7 @@ inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
 /// Share of the reserve that a residual starts from when the base heuristic keeps nothing back.
 inline constexpr double kReserveFloor = 0.02;
 
-/// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | log_sigma
+/// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | log spread
 /// [1]. Pools without a reserve leave the reserve head at 0.
 struct ThetaLayout {
   std::int64_t encoder = 0;  ///< parameters of the encoder
@@ -30,9 +31,49 @@ struct ThetaLayout {
       : encoder(attention::parameter_count(s)), width(s.width) {}
   std::int64_t head() const { return encoder; }
   std::int64_t reserve_head() const { return encoder + width; }
-  std::int64_t log_sigma() const { return encoder + 2 * std::int64_t{width}; }
-  std::int64_t size() const { return log_sigma() + 1; }
+  std::int64_t log_spread() const { return encoder + 2 * std::int64_t{width}; }
+  std::int64_t size() const { return log_spread() + 1; }
 };
+
+/// Heads of the policy and of a critic, or their gradients. \tparam T float, or double in tests
+template <class T>
+struct Heads {
+  T* node;             ///< [d]
+  T* reserve;          ///< [d]
+  T* value = nullptr;  ///< [d + 1] weights and bias; nullptr without a critic
+};
+
+/// Residuals of one environment: kHeadGain head . h_n, and for a reserve that of the mean
+/// embedding. \param h  [N, d] \param residual  [A] written
+template <class T>
+void head_residual(const Heads<const T>& heads, const T* h, int nodes, int size, int width,
+                   double* residual) {
+  const auto product = [width](const T* a, const T* b) {
+    double sum = 0;
+    for (int k = 0; k < width; ++k) sum += static_cast<double>(a[k]) * static_cast<double>(b[k]);
+    return sum;
+  };
+  double kept = 0;
+  for (int n = 0; n < nodes; ++n) {
+    residual[n] = kHeadGain * product(heads.node, h + n * width);
+    if (size > nodes) kept += product(heads.reserve, h + n * width) / nodes;
+  }
+  if (size > nodes) residual[nodes] = kHeadGain * kept;
+}
+/// Reverse of head_residual(). \param d_h  [N, d] written \param d_heads  added to
+template <class T>
+void head_residual_backward(const Heads<const T>& heads, const T* h, const double* d_residual,
+                            int nodes, int size, int width, T* d_h, const Heads<T>& d_heads) {
+  const T d_kept = size > nodes ? static_cast<T>(d_residual[nodes] * kHeadGain / nodes) : T(0);
+  for (int n = 0; n < nodes; ++n) {
+    const T d = static_cast<T>(d_residual[n] * kHeadGain);
+    for (int k = 0; k < width; ++k) {
+      d_h[n * width + k] = d * heads.node[k] + d_kept * heads.reserve[k];
+      d_heads.node[k] += d * h[n * width + k];
+      d_heads.reserve[k] += d_kept * h[n * width + k];
+    }
+  }
+}
 
 /// Scratch of one tile of environments.
 struct LearnedScratch {
@@ -55,10 +96,19 @@ class LearnedNet {
   /// batch.
   void respond(const sim::Batch& b, LearnedScratch& s) const;
 
+  /// The same residual on the same heuristic with other knobs.
+  void rebase(Rule base);
+
   const Network& network() const { return network_; }
   Network& network() { return network_; }
   const attention::Engine& engine() const { return *engine_; }
   const ThetaLayout& theta_layout() const { return theta_layout_; }
+  Heads<const float> heads() const {
+    const float* theta = network_.theta.data();
+    return {theta + theta_layout_.head(), theta + theta_layout_.reserve_head()};
+  }
+  /// Of decisions, with theta's spread. Valid as long as this.
+  Distribution distribution() const;
   std::span<const float> encoder_parameters() const {
     return {network_.theta.data(), static_cast<std::size_t>(theta_layout_.encoder)};
   }
@@ -70,6 +120,10 @@ class LearnedNet {
   std::unique_ptr<attention::Engine> engine_;
   std::unique_ptr<Policy> base_;
 };
+
+/// The deterministic policy of a net that somebody else owns, and may move between two runs of it.
+/// \param net  outlives the policy
+std::unique_ptr<Policy> policy_of(const LearnedNet& net);
 
 /// Sum of the attention weights of every slot in which the policy of a network decides, over the
 /// episodes of x: for attention::freeze. Summed over fixed groups of episodes, in order: the same
@@ -88,6 +142,7 @@ void raise_to_floor(double floor, int nodes, View<double> base);
 /// reserve share whose log-odds are those of the base's plus r_N. \param nodes  N; all three have N
 /// columns, or N + 1 with a reserve \param base, residual, decisions  [E, A]; decisions may be one
 /// of the others
+void decide_row(const double* base, const double* residual, int nodes, int size, double* decision);
 void decide(View<const double> base, View<const double> residual, int nodes,
             View<double> decisions);
 

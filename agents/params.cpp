@@ -40,7 +40,7 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
       p.training.updates > 0)
     problems.push_back({"agent.learner",
                         "is apg, which follows the gradient through the simulator, and service by "
-                        "lottery has none; reinforce works"});
+                        "lottery has none; learners that explore work, reinforce among them"});
   const std::int64_t limit = sim::evaluation_limit(pool);
   if (p.evaluation.episodes > limit)
     problems.push_back({"evaluation.episodes", "is " + std::to_string(p.evaluation.episodes) +

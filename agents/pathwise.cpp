@@ -14,9 +14,13 @@ struct Moment {
   sim::Batch before;
   std::optional<sim::Batch> shown;  ///< what the policy saw of it; nothing when it saw it as it is
   std::vector<float> features;      ///< [E * N, F] normalised
-  std::vector<double> bundles;      ///< [E, N + 1 with a reserve] what the policy said
-  std::vector<double> d_bundles;    ///< gradient by the bundles
+  std::vector<double> base, residual;  ///< [E, A] what it was made of
+  std::vector<double> bundles;         ///< [E, N + 1 with a reserve] what the policy said
+  std::vector<double> d_bundles;       ///< gradient by the bundles
   const sim::Batch& seen() const { return shown ? *shown : before; }
+  Proposal proposal(std::int64_t e, int size) const {
+    return {base.data() + e * size, residual.data() + e * size};
+  }
 };
 
 /// One tile's part of the gradient.
@@ -38,7 +42,8 @@ class Sweep {
         features_(static_cast<int>(net.network().features.size())),
         rows_(envs * p.pool.nodes),
         scratch_(net.make_scratch(envs)),
-        sight_(p) {
+        sight_(p),
+        around_(net.distribution()) {
     std::vector<std::int64_t> episodes(static_cast<std::size_t>(envs));
     std::iota(episodes.begin(), episodes.end(), first);
     batch_ = sim::reset(p, x, std::move(episodes));
@@ -54,8 +59,10 @@ class Sweep {
       net_.respond(seen, scratch_);
       m.features = scratch_.features;
       m.bundles.resize(scratch_.base.size());
-      decide({scratch_.base.data(), envs_, size_}, {scratch_.residual.data(), envs_, size_},
-             params_.pool.nodes, {m.bundles.data(), envs_, size_});
+      m.base = scratch_.base;
+      m.residual = scratch_.residual;
+      for (std::int64_t e = 0; e < envs_; ++e)
+        around_.mean(m.proposal(e, size_), m.bundles.data() + e * size_);
       sim::step_bundles(params_, exogenous_, batch_, {m.bundles.data(), envs_, size_});
       part.cost += std::accumulate(batch_.cost.begin(), batch_.cost.end(), 0.0);
       part.score += std::accumulate(batch_.score.begin(), batch_.score.end(), 0.0);
@@ -85,34 +92,25 @@ class Sweep {
   void learn(const Moment& m, sim::Adjoint& a, Part& part) {
     const int nodes = params_.pool.nodes;
     const ThetaLayout& layout = net_.theta_layout();
-    const float* theta = net_.network().theta.data();
     std::vector<float> h(static_cast<std::size_t>(rows_ * width_)), d_h(h.size()),
         d_x(m.features.size());
     std::vector<double> d_log_weight(static_cast<std::size_t>(rows_)), d_features(d_x.size());
     net_.engine().forward(net_.encoder_parameters(), {m.features.data(), rows_, features_}, nodes,
                           *scratch_.cache, {h.data(), rows_, width_});
+    std::vector<double> d_residual(static_cast<std::size_t>(size_));
+    const Heads<float> d_heads{part.gradient.data() + layout.head(),
+                               part.gradient.data() + layout.reserve_head()};
+    double d_spread = 0;
     for (std::int64_t e = 0; e < envs_; ++e) {
-      const double* d = m.d_bundles.data() + e * size_;
-      const double* decision = m.bundles.data() + e * size_;
-      double d_kept = 0;
-      if (size_ > nodes)
-        d_kept = d[nodes] * decision[nodes] * (1 - decision[nodes]) * kHeadGain / nodes;
-      for (int n = 0; n < nodes; ++n) {
-        const std::int64_t row = e * nodes + n;
-        const double d_log = d[n] * decision[n];
-        d_log_weight[static_cast<std::size_t>(row)] = d_log;
-        for (int k = 0; k < width_; ++k) {
-          const auto at = static_cast<std::size_t>(row * width_ + k);
-          d_h[at] =
-              static_cast<float>(d_log * kHeadGain * static_cast<double>(theta[layout.head() + k]) +
-                                 d_kept * static_cast<double>(theta[layout.reserve_head() + k]));
-          part.gradient[static_cast<std::size_t>(layout.head() + k)] +=
-              static_cast<float>(d_log * kHeadGain) * h[at];
-          part.gradient[static_cast<std::size_t>(layout.reserve_head() + k)] +=
-              static_cast<float>(d_kept) * h[at];
-        }
-      }
+      d_spread += around_.mean_backward(m.proposal(e, size_), m.d_bundles.data() + e * size_,
+                                        d_residual.data());
+      // The logits are log base weight + residual: their gradient is the residual's.
+      std::copy_n(d_residual.begin(), nodes, d_log_weight.begin() + e * nodes);
+      const std::int64_t row = e * nodes * width_;
+      head_residual_backward(net_.heads(), h.data() + row, d_residual.data(), nodes, size_, width_,
+                             d_h.data() + row, d_heads);
     }
+    part.gradient[static_cast<std::size_t>(layout.log_spread())] += static_cast<float>(d_spread);
     net_.engine().backward(net_.encoder_parameters(), {d_h.data(), rows_, width_}, *scratch_.cache,
                            {part.gradient.data(), static_cast<std::size_t>(layout.encoder)},
                            {d_x.data(), rows_, features_});
@@ -156,6 +154,7 @@ class Sweep {
   std::int64_t rows_;
   LearnedScratch scratch_;
   sim::Sight sight_;
+  Distribution around_;
   sim::Batch batch_;
   std::vector<Moment> trail_;
 };

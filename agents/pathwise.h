@@ -9,7 +9,7 @@ namespace cra::agents {
 
 /// Mean cost of the deterministic policy on whole episodes, with its gradient.
 struct PathwiseGradient {
-  std::vector<float> gradient;  ///< [P] by theta; 0 for log_sigma
+  std::vector<float> gradient;  ///< [P] by theta; 0 for log_sigma, which moves no mean
   double cost = 0;              ///< mean per slot and episode
   double score = 0;
 };

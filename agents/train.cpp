@@ -5,19 +5,20 @@
 #include <numeric>
 
 #include "agents/adam.h"
+#include "agents/advantages.h"
 #include "agents/agents.h"
+#include "agents/evolution.h"
 #include "agents/learned.h"
 #include "agents/pathwise.h"
-#include "agents/reinforce.h"
-#include "agents/simplex.h"
+#include "agents/rollout.h"
+#include "agents/score_learner.h"
 
 namespace cra::agents {
 namespace {
 
-constexpr std::int64_t kTile =
-    16;  // environments that roll out together; fixed, so results are too
-constexpr int kNormalsPerDraw = 64;  // nodes that share one sequence of exploration noise
-constexpr double kLogSigmaLow = -4, kLogSigmaHigh = 0;
+// Floor of Adam's deviation: large where gradients are noisy, small where they are exact and those
+// of early layers are themselves of the order of 1e-5.
+constexpr double kNoisyEpsilon = 1e-5, kExactEpsilon = 1e-8;
 
 double scheduled_rate(const Training& t, double peak, std::int64_t update) {
   if (update < t.warmup_updates) return peak * static_cast<double>(update + 1) / t.warmup_updates;
@@ -25,17 +26,6 @@ double scheduled_rate(const Training& t, double peak, std::int64_t update) {
   const double length = std::max(1, t.updates - t.warmup_updates);
   const double done = std::min(1.0, static_cast<double>(update - t.warmup_updates) / length);
   return peak * (0.05 + 0.95 * 0.5 * (1 + std::cos(std::numbers::pi * done)));
-}
-
-/// xi for one environment and slot, the nodes' part centred. \param xi [A] on return
-void draw_exploration(std::uint64_t seed, std::int64_t episode, int slot, double* xi, int nodes,
-                      int size) {
-  for (int first = 0; first < size; first += kNormalsPerDraw) {
-    Draws draws(seed, EpisodeSet::training, episode, Stream::exploration, first / kNormalsPerDraw,
-                slot);
-    for (int n = first; n < std::min(size, first + kNormalsPerDraw); ++n) xi[n] = draws.normal();
-  }
-  centre(xi, nodes);
 }
 
 /// Sum of each feature and of its square over one warm-up episode.
@@ -48,7 +38,7 @@ void require_finite(std::span<const float> x, const char* array, const Network& 
                     std::int64_t update) {
   const std::int64_t at = first_non_finite(x);
   if (at < 0) return;
-  std::string tensor;
+  std::string tensor = " (of the critic)";
   for (const attention::Tensor& t : layout(n))
     if (at >= t.offset && at < t.offset + std::int64_t{t.rows} * t.cols)
       tensor = " (" + t.name + "[" + std::to_string(at - t.offset) + "])";
@@ -57,52 +47,101 @@ void require_finite(std::span<const float> x, const char* array, const Network& 
                       " is not finite; a lower agent.learner.learning_rate may help");
 }
 
-}  // namespace
+/// Index of the first of the smallest numbers. \param x  not empty
+std::size_t first_least(const std::vector<double>& x) {
+  return static_cast<std::size_t>(std::min_element(x.begin(), x.end()) - x.begin());
+}
 
-namespace {
+void log(TrainState& next, const UpdateStats& stats) {
+  next.log_env_steps.push_back(stats.env_steps);
+  next.log_cost.push_back(stats.cost);
+  next.log_score.push_back(stats.score);
+  next.log_gradient_norm.push_back(stats.gradient_norm);
+  next.log_learning_rate.push_back(stats.learning_rate);
+  next.log_entropy.push_back(stats.entropy);
+  next.log_sigma.push_back(stats.sigma);
+}
 
-/// What a learner makes of one batch of episodes.
-struct Lesson {
-  std::vector<float> gradient;               ///< [P] of the loss, by theta
-  double learning_rate, clip_norm, epsilon;  ///< of Adam
-  std::int64_t env_steps;
-  double cost, score;  ///< means per slot of the policy that was run
+/// How a step of Adam is taken.
+struct Stride {
+  double learning_rate, clip_norm, epsilon;
 };
+
+double mean_of(const std::vector<double>& x) {
+  return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
+}
 
 }  // namespace
 
 struct Trainer::Impl {
   Params params;
   const sim::Params& pool;
-  std::uint64_t seed;
+  std::uint64_t root;  ///< of what all trainings share: feature statistics, validation
+  std::uint64_t seed;  ///< of what is this training's own
   LearnedNet net;
   TrainState state;
   bool ready = false;
 
-  Impl(const Params& p, const sim::Params& simulation, std::uint64_t root, Network n,
-       const EngineFactory& engine)
-      : params(p), pool(simulation), seed(root), net(std::move(n), simulation, engine) {}
+  Impl(const Params& p, const sim::Params& simulation, std::uint64_t root_seed, int index,
+       Network n, const EngineFactory& engine)
+      : params(p),
+        pool(simulation),
+        root(root_seed),
+        seed(seed_of_run(root_seed, static_cast<std::uint32_t>(index))),
+        net(std::move(n), simulation, engine) {}
+
+  bool evolves() const { return std::holds_alternative<Evolution>(params.agent.learner); }
+  std::size_t theta_size() const { return static_cast<std::size_t>(net.theta_layout().size()); }
+  /// Numbers that are learned: theta, and the value head of a critic.
+  std::size_t parameters() const {
+    const auto head = static_cast<std::size_t>(net.theta_layout().width) + 1;
+    return theta_size() + (has_critic(params.agent.learner) ? head : 0);
+  }
 
   void measure_features();
-  void freeze_attention(TrainState& s);
-  Rollout roll_out(const sim::Exogenous& x);
-  Lesson study(const Reinforce& learner, const sim::Exogenous& x);
-  Lesson study(const Pathwise& learner, const sim::Exogenous& x);
-  void log(const UpdateStats& stats);
+  void freeze_attention(std::vector<float>& theta);
+  void show(const TrainState& s);
+  UpdateStats study(const Pathwise& learner, const sim::Exogenous& x, TrainState& next);
+  UpdateStats study(const Evolution& learner, const sim::Exogenous& x, TrainState& next);
+  template <class Explorer>
+  UpdateStats study(const Explorer& learner, const sim::Exogenous& x, TrainState& next);
+  double descend(std::vector<float> gradient, const Stride& stride, TrainState& next);
+  void validate(TrainState& next);
+  double noise(const TrainState& s) const;
 };
 
+std::vector<std::int64_t> validation_updates(const Training& t, std::int64_t updates) {
+  std::vector<std::int64_t> all;
+  for (std::int64_t u = 0; u <= updates; u += t.validate_every) all.push_back(u);
+  if (updates == t.updates && all.back() != updates) all.push_back(updates);
+  return all;
+}
+
+std::int64_t kept_update(const Training& t, const TrainState& s) {
+  return t.keep == Keep::last ? s.updates
+                              : validation_updates(t, s.updates).at(first_least(s.validation_cost));
+}
+
+double kept_cost(const Training& t, const TrainState& s) {
+  return t.keep == Keep::last ? s.validation_cost.back()
+                              : s.validation_cost.at(first_least(s.validation_cost));
+}
+
 Trainer::Trainer(const Params& params, const attention::Params& attention, const sim::Params& pool,
-                 std::uint64_t seed, Rule base, const EngineFactory& engine) {
+                 std::uint64_t seed, Rule base, const EngineFactory& engine, int index) {
   Network n;
   n.features = sim::feature_names(pool);
   n.shape =
       attention::shape_of(attention, static_cast<int>(n.features.size()), pool.pool.nodes, seed);
   n.base = std::move(base);
-  n.base_floor = params.agent.base_floor;
+  // Tuning alone: a rule with other knobs, as the table lists rules.
+  const bool evolves = std::holds_alternative<Evolution>(params.agent.learner);
+  n.base_floor = evolves ? 0 : params.agent.base_floor;
+  if (!evolves) n.policy = params.agent.policy;
   n.feature_mean.assign(n.features.size(), 0);
   n.feature_scale.assign(n.features.size(), 1);
   n.theta.assign(static_cast<std::size_t>(ThetaLayout(n.shape).size()), 0);
-  impl_ = std::make_unique<Impl>(params, pool, seed, std::move(n), engine);
+  impl_ = std::make_unique<Impl>(params, pool, seed, index, std::move(n), engine);
 }
 
 Trainer::~Trainer() = default;
@@ -111,7 +150,7 @@ Trainer::~Trainer() = default;
 void Trainer::Impl::measure_features() {
   const std::int64_t episodes = params.training.warmup_episodes;
   const int features = sim::feature_count(pool);
-  const sim::Exogenous x = sim::draw(pool, seed, EpisodeSet::warmup, 0, episodes);
+  const sim::Exogenous x = sim::draw(pool, root, EpisodeSet::warmup, 0, episodes);
   const std::unique_ptr<Policy> base = make_baseline(net.network().base, pool);
   std::vector<Moments> per_episode(static_cast<std::size_t>(episodes), Moments(features));
   for_each_tile(episodes, [&](std::int64_t i) {
@@ -148,45 +187,85 @@ void Trainer::Impl::measure_features() {
   }
 }
 
-/// Static attention weights: from half of the updates on they are the average of the weights that
-/// were learned, under the policy of that moment.
-void Trainer::Impl::freeze_attention(TrainState& s) {
+/// Static attention weights: the average of the weights that were learned, under the policy that
+/// the net has. \param theta  of that policy
+void Trainer::Impl::freeze_attention(std::vector<float>& theta) {
   const attention::Shape& shape = net.network().shape;
   const auto encoder = static_cast<std::size_t>(net.theta_layout().encoder);
-  const std::span<float> parameters = std::span(s.theta).first(encoder);
-  if (shape.weights != attention::Weights::average || s.updates < params.training.updates / 2 ||
-      attention::is_frozen(shape, parameters))
+  const std::span<float> parameters = std::span(theta).first(encoder);
+  if (shape.weights != attention::Weights::average || attention::is_frozen(shape, parameters))
     return;
-  net.network().theta = s.theta;
   const sim::Exogenous x =
       sim::draw(pool, seed, EpisodeSet::warmup, 0, params.training.warmup_episodes);
   attention::freeze(shape, sum_attention(net, pool, x), parameters);
-  net.network().theta = s.theta;
 }
 
 void Trainer::start() {
-  TrainState& s = impl_->state;
-  Network& n = impl_->net.network();
-  const ThetaLayout layout(n.shape);
-  const auto size = static_cast<std::size_t>(layout.size());
-  s = TrainState{};
+  Impl& it = *impl_;
+  const Network& n = it.net.network();
+  TrainState s;
   s.feature_mean.assign(n.features.size(), 0);
   s.feature_scale.assign(n.features.size(), 1);
-  impl_->measure_features();
-  // The head starts at 0: the first policy is the base heuristic, exactly.
-  s.theta = attention::initial_parameters(n.shape, impl_->seed);
-  s.theta.resize(size, 0);
-  s.theta[static_cast<std::size_t>(layout.log_sigma())] =
-      static_cast<float>(std::get<LogisticNormal>(impl_->params.agent.policy).log_sigma);
-  s.adam_mean.assign(size, 0);
-  s.adam_square.assign(size, 0);
-  resume(std::move(s));
+  it.state = std::move(s);
+  it.measure_features();
+  s = it.state;
+  // The heads start at 0: the first policy is the base heuristic, exactly.
+  s.theta = attention::initial_parameters(n.shape, it.seed);
+  s.theta.resize(it.parameters(), 0);
+  s.theta[static_cast<std::size_t>(it.net.theta_layout().log_spread())] =
+      static_cast<float>(initial_log_spread(n.policy, it.pool.pool.nodes));
+  s.adam_mean.assign(s.theta.size(), 0);
+  s.adam_square.assign(s.theta.size(), 0);
+  s.returns.assign(3, 0);
+  const std::vector<Knob> knobs = baseline_knobs(n.base.name, it.pool);
+  for (std::size_t k = 0; k < knobs.size(); ++k)
+    s.knob_place.push_back(place_of(knobs[k], n.base.knobs[k]));
+  const auto* evolution = std::get_if<Evolution>(&it.params.agent.learner);
+  s.knob_spread.assign(knobs.size(), evolution != nullptr ? evolution->spread : 0);
+  it.show(s);
+  it.validate(s);
+  it.state = std::move(s);
+  it.ready = true;
+}
+
+/// Makes the net the policy of a state.
+void Trainer::Impl::show(const TrainState& s) {
+  Network& n = net.network();
+  n.theta.assign(s.theta.begin(), s.theta.begin() + static_cast<std::ptrdiff_t>(theta_size()));
+  n.feature_mean = s.feature_mean;
+  n.feature_scale = s.feature_scale;
+  if (evolves()) net.rebase(rule_at(n.base, s.knob_place, pool));
+}
+
+/// The policy that the net has on the validation episodes; the best one is remembered.
+void Trainer::Impl::validate(TrainState& next) {
+  const sim::Exogenous x =
+      sim::draw(pool, root, EpisodeSet::validation, 0, params.training.validation_episodes);
+  std::vector<float> theta = next.theta;
+  freeze_attention(theta);  // what is kept must be frozen, so that is what is judged
+  net.network().theta.assign(theta.begin(),
+                             theta.begin() + static_cast<std::ptrdiff_t>(theta_size()));
+  const double mean = mean_of(evaluate(*policy_of(net), pool, x).cost);
+  if (!std::isfinite(mean))
+    throw DivergedError("training diverged in update " + std::to_string(next.updates) +
+                        ": the cost of the validation episodes is not finite");
+  show(next);
+  next.validation_cost.push_back(mean);
+  if (first_least(next.validation_cost) + 1 == next.validation_cost.size()) {
+    next.best_theta = std::move(theta);
+    next.best_knob_place = next.knob_place;
+  }
 }
 
 void Trainer::resume(TrainState state) {
-  Network& n = impl_->net.network();
-  const auto parameters = static_cast<std::size_t>(ThetaLayout(n.shape).size());
-  const auto updates = static_cast<std::size_t>(std::max<std::int64_t>(0, state.updates));
+  const Network& n = impl_->net.network();
+  const std::size_t parameters = impl_->parameters(), knobs = n.base.knobs.size();
+  if (state.updates < 0 || state.updates > impl_->params.training.updates || state.env_steps < 0 ||
+      state.adam_steps < 0)
+    throw InputError("checkpoint: " + std::to_string(state.updates) +
+                     " updates done, expected 0 to " +
+                     std::to_string(impl_->params.training.updates));
+  const auto updates = static_cast<std::size_t>(state.updates);
   const auto is = [](const char* field, std::size_t found, std::size_t want) {
     if (found != want)
       throw InputError(std::string("checkpoint: ") + field + " has " + std::to_string(found) +
@@ -197,6 +276,13 @@ void Trainer::resume(TrainState state) {
   is("adam_square", state.adam_square.size(), parameters);
   is("feature_mean", state.feature_mean.size(), n.features.size());
   is("feature_scale", state.feature_scale.size(), n.features.size());
+  is("returns", state.returns.size(), 3);
+  is("knob_place", state.knob_place.size(), knobs);
+  is("knob_spread", state.knob_spread.size(), knobs);
+  is("best_theta", state.best_theta.size(), parameters);
+  is("best_knob_place", state.best_knob_place.size(), knobs);
+  is("validation_cost", state.validation_cost.size(),
+     validation_updates(impl_->params.training, state.updates).size());
   is("log_env_steps", state.log_env_steps.size(), updates);
   is("log_cost", state.log_cost.size(), updates);
   is("log_score", state.log_score.size(), updates);
@@ -204,86 +290,124 @@ void Trainer::resume(TrainState state) {
   is("log_learning_rate", state.log_learning_rate.size(), updates);
   is("log_entropy", state.log_entropy.size(), updates);
   is("log_sigma", state.log_sigma.size(), updates);
-  if (state.updates < 0 || state.updates > impl_->params.training.updates || state.env_steps < 0)
-    throw InputError("checkpoint: " + std::to_string(state.updates) +
-                     " updates done, expected 0 to " +
-                     std::to_string(impl_->params.training.updates));
+  impl_->show(state);
   impl_->state = std::move(state);
-  n.theta = impl_->state.theta;
-  n.feature_mean = impl_->state.feature_mean;
-  n.feature_scale = impl_->state.feature_scale;
   impl_->ready = true;
 }
 
-bool Trainer::finished() const { return impl_->state.updates >= impl_->params.training.updates; }
+bool Trainer::finished() const {
+  const TrainState& s = impl_->state;
+  const Training& t = impl_->params.training;
+  const auto in_vain =
+      s.validation_cost.empty() ? 0 : s.validation_cost.size() - 1 - first_least(s.validation_cost);
+  return s.updates >= t.updates ||
+         (t.patience > 0 && in_vain >= static_cast<std::size_t>(t.patience));
+}
+
 const TrainState& Trainer::state() const { return impl_->state; }
-Network Trainer::network() const { return impl_->net.network(); }
 
-/// observe, encode, act, step, remember: replicas of each episode explore differently.
-Rollout Trainer::Impl::roll_out(const sim::Exogenous& x) {
-  const int replicas = params.training.replicas, nodes = x.nodes, size = sim::bundle_size(pool);
-  const std::int64_t envs = x.episodes * replicas;
-  const std::int64_t first_episode = state.updates * envs;  // no replica meets the same noise twice
-  Rollout r(envs, replicas, x.slots, nodes, size, sim::feature_count(pool));
-  const double sigma = std::exp(
-      static_cast<double>(state.theta[static_cast<std::size_t>(net.theta_layout().log_sigma())]));
-
-  for_each_tile(tiles_of(envs, kTile), [&](std::int64_t tile) {
-    const std::int64_t first = tile * kTile, count = std::min(kTile, envs - first);
-    std::vector<std::int64_t> rows;
-    for (std::int64_t e = first; e < first + count; ++e) rows.push_back(e / replicas);
-    sim::Batch b = sim::reset(pool, x, std::move(rows));
-    LearnedScratch scratch = net.make_scratch(count);
-    sim::Sight sight(pool);
-    std::vector<double> decisions(static_cast<std::size_t>(count * size));
-    const auto row_features = static_cast<std::ptrdiff_t>(nodes) * r.feature_count;
-
-    for (int t = 0; t < x.slots; ++t) {
-      net.respond(sight.look(b), scratch);
-      for (std::int64_t e = 0; e < count; ++e) {
-        const std::size_t at = r.at(first + e, t);
-        double* deviation = r.deviation.data() + at * static_cast<std::size_t>(size);
-        draw_exploration(seed, first_episode + first + e, t, deviation, nodes, size);
-        for (int n = 0; n < size; ++n) {
-          deviation[n] *= sigma;
-          scratch.residual[static_cast<std::size_t>(e * size + n)] += deviation[n];
-        }
-        std::copy_n(scratch.features.begin() + e * row_features, row_features,
-                    r.features.begin() + static_cast<std::ptrdiff_t>(at) * row_features);
-      }
-      decide({scratch.base.data(), count, size}, {scratch.residual.data(), count, size}, nodes,
-             {decisions.data(), count, size});
-      sim::step_bundles(pool, x, b, {decisions.data(), count, size});
-      for (std::int64_t e = 0; e < count; ++e) {
-        r.cost[r.at(first + e, t)] = b.cost[static_cast<std::size_t>(e)];
-        r.score[r.at(first + e, t)] = b.score[static_cast<std::size_t>(e)];
-      }
-    }
-  });
-  return r;
+Network Trainer::network() const {
+  Network n = impl_->net.network();
+  const TrainState& s = impl_->state;
+  if (impl_->params.training.keep == Keep::last) return n;
+  const auto size = static_cast<std::ptrdiff_t>(impl_->theta_size());
+  n.theta.assign(s.best_theta.begin(), s.best_theta.begin() + size);
+  if (impl_->evolves()) n.base = rule_at(n.base, s.best_knob_place, impl_->pool);
+  return n;
 }
 
-Lesson Trainer::Impl::study(const Reinforce& learner, const sim::Exogenous& x) {
-  const Rollout r = roll_out(x);
-  const auto steps = static_cast<double>(r.cost.size());
-  return {reinforce_gradient(net, r, group_advantages(r, learner.discount), learner.entropy),
-          learner.learning_rate,
-          learner.clip_norm,
-          1e-5,
-          static_cast<std::int64_t>(r.cost.size()),
-          std::accumulate(r.cost.begin(), r.cost.end(), 0.0) / steps,
-          std::accumulate(r.score.begin(), r.score.end(), 0.0) / steps};
-}
-
-Lesson Trainer::Impl::study(const Pathwise& learner, const sim::Exogenous& x) {
+/// Down the exact gradient of the mean cost.
+UpdateStats Trainer::Impl::study(const Pathwise& learner, const sim::Exogenous& x,
+                                 TrainState& next) {
   PathwiseGradient g = pathwise_gradient(net, pool, x);
-  return {std::move(g.gradient),
-          learner.learning_rate,
-          learner.clip_norm,
-          1e-8,
-          x.episodes * x.slots,
-          g.cost,
-          g.score};
+  UpdateStats stats;
+  stats.learning_rate = scheduled_rate(params.training, learner.learning_rate, next.updates);
+  stats.gradient_norm =
+      descend(std::move(g.gradient), {stats.learning_rate, learner.clip_norm, kExactEpsilon}, next);
+  stats.cost = g.cost;
+  stats.score = g.score;
+  stats.env_steps = x.episodes * x.slots;
+  return stats;
+}
+
+/// Explores, then goes down the surrogate loss, perhaps several times.
+template <class Explorer>
+UpdateStats Trainer::Impl::study(const Explorer& learner, const sim::Exogenous& x,
+                                 TrainState& next) {
+  const ScoreLearner s = settings_of(learner, pool.pool.nodes);
+  const int replicas = params.training.replicas;
+  const float* value_head = s.trace ? next.theta.data() + theta_size() : nullptr;
+  const Rollout r =
+      roll_out(net, value_head, pool, x, {seed, next.updates * x.episodes * replicas, replicas});
+  Worth worth;
+  if (s.trace) {
+    ReturnScale scale{next.returns[0], next.returns[1], next.returns[2]};
+    Estimate estimate = critic_advantages(r, s.discount, *s.trace, scale);
+    worth = {std::move(estimate.advantage), std::move(estimate.target)};
+    next.returns = {scale.count, scale.mean, scale.square};
+  } else {
+    worth.advantage = group_advantages(r, s.discount);
+  }
+
+  UpdateStats stats;
+  stats.learning_rate = scheduled_rate(params.training, s.learning_rate, next.updates);
+  bool near = true;  // the policy still is where it explored
+  for (int epoch = 0; epoch < s.epochs && near; ++epoch) {
+    const std::vector<std::int64_t> order = epoch_order(s, r.steps(), seed, next.updates, epoch);
+    for (std::int64_t m = 0; m < s.minibatches; ++m) {
+      const std::int64_t from = m * r.steps() / s.minibatches,
+                         to = (m + 1) * r.steps() / s.minibatches;
+      if (from == to) continue;
+      SurrogateGradient g =
+          surrogate_gradient(net, value_head, s.surrogate, r, worth,
+                             std::span(order).subspan(static_cast<std::size_t>(from),
+                                                      static_cast<std::size_t>(to - from)));
+      near = g.divergence <= s.kl_stop;
+      if (!near) break;
+      const double norm =
+          descend(std::move(g.gradient), {stats.learning_rate, s.clip_norm, kNoisyEpsilon}, next);
+      if (epoch > 0 || m > 0) continue;  // what is logged is of the policy that explored
+      stats.gradient_norm = norm;
+      stats.entropy = g.entropy;
+    }
+  }
+  stats.cost = mean_of(r.cost);
+  stats.score = mean_of(r.score);
+  stats.env_steps = r.steps();
+  return stats;
+}
+
+/// A generation of knobs.
+UpdateStats Trainer::Impl::study(const Evolution& learner, const sim::Exogenous& x,
+                                 TrainState& next) {
+  Generation g = evolve(learner, {next.knob_place, next.knob_spread}, net.network().base, pool, x,
+                        seed, next.updates);
+  next.knob_place = std::move(g.next.mean);
+  next.knob_spread = std::move(g.next.spread);
+  show(next);
+  UpdateStats stats;
+  stats.cost = g.cost;
+  stats.score = g.score;
+  stats.env_steps = learner.population * x.episodes * x.slots;
+  return stats;
+}
+
+/// One step of Adam. \returns the norm of the gradient before clipping
+double Trainer::Impl::descend(std::vector<float> gradient, const Stride& stride, TrainState& next) {
+  require_finite(gradient, "gradient", net.network(), next.updates);
+  const double norm = norm_of(gradient);
+  clip_to(gradient, norm, stride.clip_norm);
+  adam_step(next.theta, gradient, next.adam_mean, next.adam_square, ++next.adam_steps,
+            stride.learning_rate, stride.epsilon);
+  const SpreadRange range = spread_range(net.network().policy);
+  float& log_spread = next.theta[static_cast<std::size_t>(net.theta_layout().log_spread())];
+  log_spread =
+      std::clamp(log_spread, static_cast<float>(range.low), static_cast<float>(range.high));
+  require_finite(next.theta, "theta", net.network(), next.updates);
+  require_finite(next.adam_mean, "adam_mean", net.network(), next.updates);
+  require_finite(next.adam_square, "adam_square", net.network(), next.updates);
+  show(next);
+  return norm;
 }
 
 UpdateStats Trainer::update() {
@@ -292,48 +416,36 @@ UpdateStats Trainer::update() {
   CRA_CHECK(!finished(), "update: training is finished");
   const Training& training = it.params.training;
   TrainState next = it.state;
-  it.freeze_attention(next);
-
-  const sim::Exogenous x = sim::draw(it.pool, it.seed, EpisodeSet::training,
-                                     next.updates * training.episodes, training.episodes);
-  Lesson lesson = std::visit([&](const auto& learner) { return it.study(learner, x); },
-                             it.params.agent.learner);
-  require_finite(lesson.gradient, "gradient", it.net.network(), next.updates);
-
-  UpdateStats stats;
-  stats.learning_rate = scheduled_rate(training, lesson.learning_rate, next.updates);
-  stats.gradient_norm = norm_of(lesson.gradient);
-  clip_to(lesson.gradient, stats.gradient_norm, lesson.clip_norm);
-  adam_step(next.theta, lesson.gradient, next.adam_mean, next.adam_square, next.updates + 1,
-            stats.learning_rate, lesson.epsilon);
-  float& log_sigma = next.theta[static_cast<std::size_t>(it.net.theta_layout().log_sigma())];
-  log_sigma =
-      std::clamp(log_sigma, static_cast<float>(kLogSigmaLow), static_cast<float>(kLogSigmaHigh));
-  require_finite(next.theta, "theta", it.net.network(), next.updates);
-  require_finite(next.adam_mean, "adam_mean", it.net.network(), next.updates);
-  require_finite(next.adam_square, "adam_square", it.net.network(), next.updates);
-
-  stats.update = ++next.updates;
-  stats.env_steps = next.env_steps += lesson.env_steps;
-  stats.cost = lesson.cost;
-  stats.score = lesson.score;
-  stats.sigma = std::exp(static_cast<double>(log_sigma));
-  stats.entropy = logit_entropy(decision_dimensions(x.nodes, sim::bundle_size(it.pool)),
-                                static_cast<double>(log_sigma));
-  it.state = std::move(next);
-  it.log(stats);
-  it.net.network().theta = it.state.theta;
-  return stats;
+  try {
+    if (next.updates >= training.updates / 2) {
+      it.freeze_attention(next.theta);
+      it.show(next);
+    }
+    const sim::Exogenous x = sim::draw(it.pool, it.seed, EpisodeSet::training,
+                                       next.updates * training.episodes, training.episodes);
+    UpdateStats stats = std::visit([&](const auto& learner) { return it.study(learner, x, next); },
+                                   it.params.agent.learner);
+    stats.update = ++next.updates;
+    stats.env_steps = next.env_steps += stats.env_steps;
+    stats.sigma = it.noise(next);
+    log(next, stats);
+    if (validation_updates(training, next.updates).back() == next.updates) {
+      it.validate(next);
+      stats.validation_cost = next.validation_cost.back();
+    }
+    it.state = std::move(next);
+    return stats;
+  } catch (...) {
+    it.show(it.state);
+    throw;
+  }
 }
 
-void Trainer::Impl::log(const UpdateStats& stats) {
-  state.log_env_steps.push_back(stats.env_steps);
-  state.log_cost.push_back(stats.cost);
-  state.log_score.push_back(stats.score);
-  state.log_gradient_norm.push_back(stats.gradient_norm);
-  state.log_learning_rate.push_back(stats.learning_rate);
-  state.log_entropy.push_back(stats.entropy);
-  state.log_sigma.push_back(stats.sigma);
+/// How widely a state explores: logits, shares or knobs.
+double Trainer::Impl::noise(const TrainState& s) const {
+  if (evolves()) return s.knob_spread.empty() ? 0 : mean_of(s.knob_spread);
+  const auto at = static_cast<std::size_t>(net.theta_layout().log_spread());
+  return noise_of(net.network().policy, static_cast<double>(s.theta[at]));
 }
 
 }  // namespace cra::agents

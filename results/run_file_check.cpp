@@ -142,15 +142,22 @@ class Checker {
   void summary_is_mean_of_eval(const GroupData& summary, const GroupData& eval) const {
     const auto& policies = values<std::string>(summary, "policy");
     const auto& evaluated = values<std::string>(eval, "policy");
+    const auto& training = values<std::int64_t>(eval, "training");
+    const std::string& learned = values<std::string>(summary, "learned")[0];
     const std::size_t episodes = values<std::int64_t>(eval, "episode").size();
     for (const char* name : {"cost", "score"}) {
       const auto& stored = values<double>(summary, name);
       const auto& by_episode = values<double>(eval, name);
       for (std::size_t p = 0; p < policies.size(); ++p) {
-        const auto row = std::find(evaluated.begin(), evaluated.end(), policies[p]);
-        if (row == evaluated.end()) continue;  // a bound has no episodes of its own
-        const auto first = static_cast<std::size_t>(row - evaluated.begin()) * episodes;
-        const double mean = mean_of(std::span(by_episode).subspan(first, episodes)).mean;
+        double mean = 0, rows = 0;
+        for (std::size_t i = 0; i < evaluated.size(); ++i) {
+          const bool trained = training[i] >= 0 && policies[p] == learned;
+          if (!trained && evaluated[i] != policies[p]) continue;
+          mean += mean_of(std::span(by_episode).subspan(i * episodes, episodes)).mean;
+          ++rows;
+        }
+        if (rows == 0) continue;  // a bound has no episodes of its own
+        mean /= rows;
         if (!close(mean, stored[p]))
           throw InputError(path_ + ": /summary/" + name + " of " + policies[p] + " is " +
                            number(stored[p]) + ", its episodes in /eval average " + number(mean));

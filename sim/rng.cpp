@@ -19,6 +19,14 @@ std::array<std::uint32_t, 4> philox_block(std::array<std::uint32_t, 4> counter,
   return {out[0], out[1], out[2], out[3]};
 }
 
+std::uint64_t seed_of_run(std::uint64_t root, std::uint32_t run) {
+  if (run == 0) return root;
+  // No Draws meets this counter: its set would be 255.
+  const auto words = philox_block(
+      {run, 0, 0, 255}, {static_cast<std::uint32_t>(root), static_cast<std::uint32_t>(root >> 32)});
+  return (std::uint64_t{words[1]} << 32) | words[0];
+}
+
 // The 128-bit counter: slot (32) | node (16), stream (8), draw (8) | episode (56), set (8).
 // The draw number counts blocks of four words; a sequence may use 256 of them before it would
 // meet itself, far more than the rejection loops below ever need.

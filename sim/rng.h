@@ -35,11 +35,22 @@ enum class Stream : std::uint8_t {
   contagion = 16,   ///< bursts that raise the chance of bursts
   frames = 17,      ///< where in its period a node is
   two_state = 18,   ///< state of a switch
+  minibatches = 19, ///< order in which a learner meets its steps
   lottery = 24,     ///< whom the server draws, and whether it finishes
 };
 
 /// Which family of episodes an episode number belongs to; families never share random numbers.
-enum class EpisodeSet : std::uint8_t { training = 0, tuning = 1, evaluation = 2, warmup = 3 };
+/// Append only, as streams are.
+enum class EpisodeSet : std::uint8_t {
+  training = 0,
+  tuning = 1,
+  evaluation = 2,
+  warmup = 3,
+  validation = 4,
+};
+
+/// The seed of the k-th of several runs that share a root; that of run 0 is the root itself.
+std::uint64_t seed_of_run(std::uint64_t root, std::uint32_t run);
 
 /// A short sequence of draws at one point (seed, episode, stream, node, slot). Cheap to make.
 class Draws {

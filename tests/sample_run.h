@@ -205,8 +205,15 @@ inline results::GroupData sample_nodes(const sim::Params& p, const sim::Batch& f
 }
 
 inline results::GroupData sample_train(int updates) {
-  results::GroupData g{"train", {{"update", numbers(updates, 1)}}, {}};
-  g.variables.push_back({"env_steps", numbers(updates, 64)});
+  results::GroupData g{"train",
+                       {{"training", numbers(1)},
+                        {"update", numbers(updates, 1)},
+                        {"validation", std::vector<std::int64_t>{0, updates}}},
+                       {{"updates", std::vector<std::int64_t>{updates}},
+                        {"kept_update", std::vector<std::int64_t>{updates}},
+                        {"stored", std::vector<std::int8_t>{1}},
+                        {"validation_cost", std::vector<double>{0.75, 0.5}},
+                        {"env_steps", numbers(updates, 64)}}};
   for (const char* name : {"cost", "score", "gradient_norm", "learning_rate", "entropy", "sigma"}) {
     std::vector<double> x;
     for (int u = 0; u < updates; ++u) x.push_back(1.0 / (u + 1));
@@ -235,6 +242,7 @@ inline results::GroupData sample_policy(int knobs) {
            {"base", text("demand")},
            {"base_floor", std::vector<double>{0.02}},
            {"kind", text("logistic_normal")},
+           {"least_alpha", std::vector<double>{kNone}},
            {"attention", text("multihead")},
            {"width", one(3)},
            {"heads", one(1)},
@@ -280,6 +288,7 @@ inline results::GroupData sample_summary(const std::vector<results::Variable>& e
            {"bound_certified", std::vector<std::int8_t>{1}},
            {"best_heuristic", std::vector<std::string>{"uniform"}},
            {"learned", std::vector<std::string>{""}},
+           {"training_se", std::vector<double>{kNone}},
            {"verdict", std::vector<std::string>{"not decided with this many episodes"}},
            {"episodes", std::vector<std::int64_t>{episodes}},
            {"env_steps", std::vector<std::int64_t>{0}}}};
@@ -293,6 +302,7 @@ inline void add_sample_bound(std::vector<results::Variable>& eval, std::int64_t 
     upper.push_back(0.5 * std::min(cost[i], cost[i + static_cast<std::size_t>(episodes)]));
     lower.push_back(0.9 * upper.back());
   }
+  eval.push_back({"training", std::vector<std::int64_t>{-1, -1}});
   eval.push_back({"bound_lower", lower});
   eval.push_back({"bound_upper", upper});
   eval.push_back({"bound_relaxed", upper});

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "agents/agents.h"
 
@@ -15,7 +18,22 @@ inline agents::Params short_training(int updates) {
   p.training.replicas = 4;
   p.training.warmup_updates = 2;
   p.training.warmup_episodes = 4;
+  p.training.validation_episodes = 4;
+  p.training.validate_every = 2;
   return p;
+}
+
+/// One of every kind of a variant, with its defaults.
+template <class Kind>
+std::vector<Kind> every_kind() {
+  return []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::vector<Kind>{Kind(std::in_place_index<I>)...};
+  }
+  (std::make_index_sequence<std::variant_size_v<Kind>>());
+}
+
+inline const char* name_of(const agents::LearnerKind& kind) {
+  return std::visit([](const auto& k) { return k.name; }, kind);
 }
 
 /// A heuristic with all its knobs, for pools without a reserve.

@@ -71,7 +71,7 @@ TEST_CASE("lottery: apg is refused in plain words, reinforce learns") {
   const std::vector<Problem> refused = check(quick(Pathwise{}), p);
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].path == "agent.learner");
-  CHECK(refused[0].text.find("reinforce works") != std::string::npos);
+  CHECK(refused[0].text.find("learners that explore work") != std::string::npos);
   CHECK(check(quick(Reinforce{}), p).empty());
   CHECK(trained(p, Reinforce{}) > 0);
   CHECK(

@@ -48,6 +48,7 @@ Trainer trainer_of(const sim::Params& pool, const attention::Params& a, int upda
                    const LearnerKind& learner) {
   Params p = short_training(updates);
   p.agent.learner = learner;
+  p.training.keep = Keep::last;
   return {p, a, pool, 7, base_rule(), attention::make_cpu_engine};
 }
 

@@ -103,7 +103,7 @@ class Runs(unittest.TestCase):
         with h5py.File(self.path(name.replace(".metrics.jsonl", ".h5"))) as file:
             for key in ("env_steps", "cost", "score", "gradient_norm", "learning_rate", "entropy",
                         "sigma"):
-                np.testing.assert_array_equal([row[key] for row in rows], file["train"][key][()])
+                np.testing.assert_array_equal([row[key] for row in rows], file["train"][key][0])
 
     # ---- determinism -------------------------------------------------------------------
 
@@ -196,6 +196,51 @@ class Runs(unittest.TestCase):
             self.assert_metrics_whole(f"{name}.metrics.jsonl", 150)
             with h5py.File(self.path(f"{name}.h5")) as file:
                 self.assertEqual(int(file["provenance/attempts"][()]), 2)
+
+    def test_several_trainings_stopped_in_each_and_resumed(self):
+        several = [*LONG[:1], "training.updates=40", "--set", "training.checkpoint_every=7", "--set",
+                   "training.seeds=3"]
+        whole = self.call("run", TINY, "--out", "whole.h5", "--json", *several)
+        self.call("check", "whole.h5")
+        for training in range(3):
+            name = f"stopped{training}"
+            process = self.start("run", TINY, "--out", f"{name}.h5", *several)
+            self.wait_for_rows(f"{name}.metrics.jsonl", 40 * training + 10)
+            process.send_signal(signal.SIGTERM)
+            _, text = process.communicate(timeout=10)
+            self.assertEqual(process.returncode, 85, text)
+            self.assertRegex(text, rf"of 40 updates of training [{training + 1}-3] of 3; checkpoint")
+            self.call("run", TINY, "--out", f"{name}.h5", "--resume", *several)
+            self.assert_same("whole.h5", f"{name}.h5")
+            rows = [json.loads(line) for line in
+                    pathlib.Path(self.path(f"{name}.metrics.jsonl")).read_text().splitlines()]
+            self.assertEqual([(row["training"], row["update"]) for row in rows],
+                             [(k, u) for k in range(3) for u in range(1, 41)])
+        again = self.call("run", TINY, "--out", "whole.h5", "--json", "--resume", *several)
+        self.assertEqual(again.stdout, whole.stdout)  # from the file alone
+        printed = json.loads(whole.stdout)
+        with h5py.File(self.path("whole.h5")) as file:
+            train, cost = file["train"], file["eval/cost"][()]
+            np.testing.assert_array_equal(file["eval/training"][()], [0, 1, 2, -1, -1, -1])
+            self.assertEqual(len({row.tobytes() for row in cost[:3]}), 3)
+            learned = printed["policies"][0]
+            self.assertEqual(learned["name"], "attention + reinforce")
+            self.assertAlmostEqual(learned["cost"], cost[:3].mean(), delta=1e-12)
+            self.assertAlmostEqual(learned["cost_se"], cost[:3].mean(0).std(ddof=1) / 12 ** 0.5, delta=1e-12)
+            self.assertAlmostEqual(float(file["summary/training_se"][()]),
+                                   cost[:3].mean(1).std(ddof=1) / 3 ** 0.5, delta=1e-12)
+            validation = train["validation_cost"][()]
+            np.testing.assert_array_equal(train["stored"][()], validation.min(1) == validation.min())
+            np.testing.assert_array_equal(train["kept_update"][()],
+                                          train["validation"][()][validation.argmin(1)])
+            for k, seed in enumerate(printed["training"]["seeds"]):
+                self.assertAlmostEqual(seed["cost"], cost[k].mean(), delta=1e-12)
+                self.assertEqual(seed["validation_cost"], validation[k].min())
+            stored = int(train["stored"][()].argmax())
+        # The stored policy is the one of that training.
+        done = self.call("evaluate", TINY, "--policy", "whole.h5", "demand", "--out", "e.h5", "--json")
+        self.assertAlmostEqual(json.loads(done.stdout)["policies"][0]["cost"], cost[stored].mean(),
+                               delta=1e-12)
 
     def test_second_interrupt_stops_at_once_and_keeps_the_checkpoint(self):
         slow = ["--set", "training.episodes=20", "--set", "training.replicas=100", "--set",
@@ -311,7 +356,7 @@ class Runs(unittest.TestCase):
                                        "policies", "best_heuristic", "training", "result"])
         self.assertEqual(list(found["bound"]), ["lower", "upper", "certified"])
         self.assertIs(found["bound"]["certified"], True)
-        self.assertEqual(list(found["training"]), ["updates", "env_steps", "seconds"])
+        self.assertEqual(list(found["training"]), ["updates", "env_steps", "seconds", "seeds"])
         self.assertEqual((found["scenario"], found["seed"], found["episodes"], found["result"]),
                          ("tiny", 3, 12, "x.h5"))
         self.assertEqual([p["name"] for p in found["policies"]],

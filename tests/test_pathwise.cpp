@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "agents/agents.h"
+#include "agents/distribution.h"
 #include "agents/pathwise.h"
 #include "pools.h"
 
@@ -57,26 +58,33 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
   struct Case {
     sim::Params p;
     Rule base;
+    PolicyKind policy;
   };
   const Case cases[] = {
-      {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}},
-      {ring, {"gcmu_soft", {1, 0.1, 0.5, 1, 0.5}}},
-      {ring, {"dynamic_attention", {1}}},
-      {ring, {"maxweight_soft", {0.5}}},
-      {ring, {"margin", {0.1, 1.5}}},
-      {ring, {"margin_ahead", {0.1, 1}}},
-      {ring, {"error", {1}}},
-      {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}},
-      {seen(ring, 2, {}), {"demand_backlog", {0.5, 2, 0.25, 1}}},
-      {seen(ring, 2, {}), {"margin", {0.1, 1.5}}},
-      {seen(ring, 0, {"backlog"}), {"demand_backlog", {0.5, 2, 0.25, 1}}},
-      {seen(ring, 0, {"importance", "error"}), {"margin", {0.1, 1.5}}},
-      {seen(reserve, 3, {"rate", "arrivals"}), {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}},
-      {per_resource, {"demand_backlog", {0.5, 2, 0.25, 1}}},
-      {lending, {"demand_backlog", {0.5, 2, 0.25, 1}}}};
+      {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
+      {ring, {"gcmu_soft", {1, 0.1, 0.5, 1, 0.5}}, {}},
+      {ring, {"dynamic_attention", {1}}, {}},
+      {ring, {"maxweight_soft", {0.5}}, {}},
+      {ring, {"margin", {0.1, 1.5}}, {}},
+      {ring, {"margin_ahead", {0.1, 1}}, {}},
+      {ring, {"error", {1}}, {}},
+      {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, {}},
+      {seen(ring, 2, {}), {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
+      {seen(ring, 2, {}), {"margin", {0.1, 1.5}}, {}},
+      {seen(ring, 0, {"backlog"}), {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
+      {seen(ring, 0, {"importance", "error"}), {"margin", {0.1, 1.5}}, {}},
+      {seen(reserve, 3, {"rate", "arrivals"}), {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, {}},
+      {per_resource, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
+      {lending, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
+      {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}, Dirichlet{0.3, 2}},
+      {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, Dirichlet{0.3, 2}}};
   for (const Case& c : cases) {
     const sim::Exogenous x = sim::draw(c.p, 3, EpisodeSet::training, 0, 3);
     Network n = random_network(c.p, c.base, 4);
+    n.policy = c.policy;
+    const bool dirichlet = std::holds_alternative<Dirichlet>(c.policy);
+    if (dirichlet)
+      n.theta.back() = static_cast<float>(initial_log_spread(c.policy, c.p.pool.nodes));
     const auto at = [&](const std::vector<float>& theta) {
       Network moved = n;
       moved.theta = theta;
@@ -84,7 +92,8 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
       return pathwise_gradient(net, c.p, x);
     };
     const PathwiseGradient g = at(n.theta);
-    CHECK(g.gradient.back() == 0);  // log_sigma does nothing without exploration
+    // log_sigma does nothing without exploration; log_kappa draws the mean from equal shares.
+    CHECK((g.gradient.back() == 0) == !dirichlet);
     for (const attention::Tensor& t : layout(n)) {
       if (t.name == "log_sigma") continue;
       double square = 0;

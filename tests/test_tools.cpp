@@ -71,6 +71,8 @@ agents::TrainState state_of(std::int64_t updates) {
   s.feature_scale = {1, 2};
   s.updates = updates;
   s.env_steps = updates * (std::int64_t{1} << 40);
+  s.best_theta = {0.5F, 2.25F, 3e-20F};
+  s.validation_cost = {0.75, 0.5};
   for (std::int64_t u = 1; u <= updates; ++u) {
     const auto x = static_cast<double>(u);
     s.log_env_steps.push_back(u << 40);
@@ -86,7 +88,7 @@ agents::TrainState state_of(std::int64_t updates) {
 
 Contestant contestant(const std::string& name, const std::string& kind, double base,
                       double wobble) {
-  Contestant c{name, kind, true, {}, {}};
+  Contestant c{name, kind, true, {}, {}, {}};
   for (int i = 0; i < 40; ++i) {
     const double common = 0.02 * (i % 7);
     c.cost.push_back(base + common + wobble * ((i * 5) % 11 - 5));
@@ -224,6 +226,31 @@ TEST_CASE("summarise: the reference is the heuristic with the lowest mean test c
   CHECK_FALSE(s.rows[1].change.has_value());
 }
 
+TEST_CASE("several trainings: their mean episode by episode, its verdict, a line with each") {
+  const Contestant one = contestant("net", "learned", 0.5, 0.001),
+                   two = contestant("net", "learned", 0.54, 0.003);
+  Contestant mean{"net", "learned", false, {}, {}, {}};
+  add_training(mean, one.cost, one.score);
+  CHECK(mean.cost == one.cost);
+  add_training(mean, two.cost, two.score);
+  for (std::size_t i = 0; i < one.cost.size(); ++i)
+    CHECK(mean.cost[i] == doctest::Approx((one.cost[i] + two.cost[i]) / 2).epsilon(1e-14));
+  const Summary s = summarise({mean, contestant("strong", "heuristic", 0.6, 0.002)}, 200, 1);
+  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "x.h5", {{6, 4, 0.5, true}, {6, 6, 0.75, false}}};
+  const std::string text = table_text(s, h);
+  CAPTURE(text);
+  // Means of both are those of one and of 0.04 more; two numbers scatter by half their distance.
+  const double a = s.rows[0].training_cost.at(0), b = s.rows[0].training_cost.at(1);
+  CHECK(b - a == doctest::Approx(0.04).epsilon(0.1));
+  CHECK(text.find("\nnet, 2 trainings: " + short_fixed(a, 4) + " " + short_fixed(b, 4) +
+                  "; standard error over them " + short_fixed((b - a) / 2, 4) + "\n") !=
+        std::string::npos);
+  CHECK(text.find("Learning pays here: the mean cost of 2 trainings is ") != std::string::npos);
+  const std::string json = json_text(s, h);
+  CHECK(json.find("\"kept_update\": 4,") != std::string::npos);
+  CHECK(json.find("\"stored\": false") != std::string::npos);
+}
+
 TEST_CASE("verdict: pays, does not pay, not decided, exactly equal") {
   auto words = [](double low, double value, double high) {
     Summary s;
@@ -251,7 +278,7 @@ TEST_CASE("table_text: sorted by cost, one line per policy, path last") {
       summarise({contestant("net", "learned", 0.5, 0.001), contestant("weak", "heuristic", 0.9, 0),
                  contestant("strong", "heuristic", 0.6, 0.002)},
                 200, 1);
-  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "results/runs/tiny-s3.h5"};
+  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "results/runs/tiny-s3.h5", {}};
   const std::string text = table_text(s, h);
   CHECK(text.rfind("tiny: 4 nodes, 20 slots, 40 test episodes, seed 3, trained on 1.15 M env-steps "
                    "in 41 s\n\n",
@@ -284,7 +311,7 @@ TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left
   CHECK(s.rows[1].gap_closed.value() < 0);
   CHECK_FALSE(s.rows[2].gap_closed.has_value());
 
-  const std::string text = table_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5"});
+  const std::string text = table_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}});
   CAPTURE(text);
   CHECK(text.find("episodes     gap\n") != std::string::npos);
   CHECK(text.find("  clairvoyant  bound      .4000          certified; feasible .4200\n") <
@@ -294,7 +321,7 @@ TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left
   CHECK(text.find(" %),\nand no policy whatever can lower it by more than a further 29 %.\n") !=
         std::string::npos);
 
-  const std::string json = json_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5"});
+  const std::string json = json_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}});
   CHECK(json.find("\"certified\": true") != std::string::npos);
   CHECK(json.find("\"name\": \"clairvoyant\"") != std::string::npos);
 
@@ -337,21 +364,25 @@ TEST_CASE("check_against: a policy below the bound is an error that names it and
 // ---- checkpoints -----------------------------------------------------------------------
 
 TEST_CASE("pack and unpack: every field comes back, and packing again gives the same") {
-  const Checkpoint c{state_of(3), "d", "seed: 1\n", "0.1.0 abc", 12.5, 2};
+  const Checkpoint c{{state_of(5), state_of(3)}, "d", "seed: 1\n", "0.1.0 abc", 12.5, 2};
   const std::vector<results::Field> fields = pack(c);
   const Checkpoint back = unpack(fields);
   CHECK(pack(back) == fields);
-  CHECK(back.state.theta == c.state.theta);
-  CHECK(back.state.env_steps == c.state.env_steps);
-  CHECK(back.state.log_sigma == c.state.log_sigma);
+  REQUIRE(back.trainings.size() == 2);
+  for (std::size_t k = 0; k < 2; ++k) {
+    CHECK(back.trainings[k].theta == c.trainings[k].theta);
+    CHECK(back.trainings[k].env_steps == c.trainings[k].env_steps);
+    CHECK(back.trainings[k].log_sigma == c.trainings[k].log_sigma);
+  }
   CHECK(back.digest == "d");
   CHECK(back.seconds == 12.5);
   CHECK(back.attempts == 2);
 }
 
 TEST_CASE("unpack: refuses when any one field is missing, doubled, unknown or of another type") {
-  const std::vector<results::Field> whole = pack({state_of(2), "d", "r", "p", 1, 1});
-  REQUIRE(whole.size() == 19);  // 14 of TrainState, 5 of the run: a new field must be packed too
+  const std::vector<results::Field> whole = pack({{state_of(2), state_of(1)}, "d", "r", "p", 1, 1});
+  // 21 of each TrainState, 6 of the run: a new field must be packed too.
+  REQUIRE(whole.size() == 2 * 21 + 6);
   for (std::size_t i = 0; i < whole.size(); ++i) {
     CAPTURE(whole[i].name);
     std::vector<results::Field> fields = whole;
@@ -400,13 +431,16 @@ TEST_CASE("differences: names keys by path, list items by number") {
 
 TEST_CASE("metrics: on resume later rows and a torn line go, missing rows come back") {
   const TemporaryFile file("metrics.jsonl");
-  { std::ofstream(file.path) << "{\"update\":1,\"kept\":true}\n{\"update\":4}\n{\"upd"; }
   {
-    MetricsFile metrics(file.path, state_of(2));
+    std::ofstream(file.path) << "{\"training\":0,\"update\":1,\"kept\":true}\n"
+                                "{\"training\":0,\"update\":4}\n{\"training\":1,\"upd";
+  }
+  {
+    MetricsFile metrics(file.path, {state_of(1), state_of(1)});
     agents::UpdateStats u;
-    u.update = 3;
+    u.update = 2;
     u.cost = 0.25;
-    metrics.add(u, 1000);
+    metrics.add(1, u, 1000);
   }
   const std::string text = file.text();
   CAPTURE(text);
@@ -415,18 +449,19 @@ TEST_CASE("metrics: on resume later rows and a torn line go, missing rows come b
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   REQUIRE(lines.size() == 3);
   CHECK(text.back() == '\n');
-  CHECK(lines[0] == "{\"update\":1,\"kept\":true}");
-  CHECK(lines[1].rfind("{\"update\":2,\"env_steps\":2199023255552,\"cost\":0.666666", 0) == 0);
+  CHECK(lines[0] == "{\"training\":0,\"update\":1,\"kept\":true}");
+  CHECK(lines[1].rfind("{\"training\":1,\"update\":1,\"env_steps\":1099511627776,\"cost\":0.333333",
+                       0) == 0);
   CHECK(lines[1].find("steps_per_second") == std::string::npos);
-  CHECK(lines[2].rfind("{\"update\":3,", 0) == 0);
+  CHECK(lines[2].rfind("{\"training\":1,\"update\":2,", 0) == 0);
   CHECK(lines[2].find("\"cost\":0.25,") != std::string::npos);
   CHECK(lines[2].find("\"steps_per_second\":1000.0}") != std::string::npos);
 }
 
 TEST_CASE("metrics: a fresh run begins an empty file") {
   const TemporaryFile file("fresh.jsonl");
-  { std::ofstream(file.path) << "{\"update\":1}\n"; }
-  const MetricsFile metrics(file.path, state_of(0));
+  { std::ofstream(file.path) << "{\"training\":0,\"update\":1}\n"; }
+  const MetricsFile metrics(file.path, {state_of(0)});
   CHECK(file.text().empty());
 }
 

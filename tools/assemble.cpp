@@ -249,18 +249,63 @@ GroupData node(const sim::Params& p, const sim::Exogenous& x) {
   return g;
 }
 
-GroupData train(const agents::TrainState& t) {
-  Integers updates = numbers(t.updates);
+/// The training whose policy is stored: the first of the best on the validation episodes.
+std::size_t best_training(const agents::Training& t,
+                          const std::vector<agents::TrainState>& trainings) {
+  std::size_t best = 0;
+  for (std::size_t k = 1; k < trainings.size(); ++k)
+    if (agents::kept_cost(t, trainings[k]) < agents::kept_cost(t, trainings[best])) best = k;
+  return best;
+}
+
+/// A row of each training side by side, drawn out to one length.
+template <class T>
+void append_padded(std::vector<T>& rows, const std::vector<T>& row, std::size_t length, T padding) {
+  rows.insert(rows.end(), row.begin(), row.end());
+  rows.resize(rows.size() + length - row.size(), padding);
+}
+
+GroupData train(const agents::Training& settings,
+                const std::vector<agents::TrainState>& trainings) {
+  std::int64_t most = 0;
+  for (const agents::TrainState& t : trainings) most = std::max(most, t.updates);
+  const auto length = static_cast<std::size_t>(most);
+  Integers updates = numbers(most);
   for (std::int64_t& u : updates) ++u;  // "number of updates done"
-  return {"train",
-          {{"update", updates}},
-          {{"env_steps", t.log_env_steps},
-           {"cost", t.log_cost},
-           {"score", t.log_score},
-           {"gradient_norm", t.log_gradient_norm},
-           {"learning_rate", t.log_learning_rate},
-           {"entropy", t.log_entropy},
-           {"sigma", t.log_sigma}}};
+  const Integers validations = agents::validation_updates(settings, most);
+  const std::size_t best = best_training(settings, trainings);
+
+  Integers done, kept, env_steps;
+  Doubles validation_cost;
+  std::vector<std::int8_t> stored;
+  for (const agents::TrainState& t : trainings) {
+    done.push_back(t.updates);
+    kept.push_back(agents::kept_update(settings, t));
+    stored.push_back(stored.size() == best ? 1 : 0);
+    append_padded(env_steps, t.log_env_steps, length, t.env_steps);
+    append_padded(validation_cost, t.validation_cost, validations.size(), kMissing);
+  }
+  GroupData g{"train",
+              {{"training", numbers(static_cast<std::int64_t>(trainings.size()))},
+               {"update", updates},
+               {"validation", validations}},
+              {{"updates", done},
+               {"kept_update", kept},
+               {"stored", stored},
+               {"validation_cost", validation_cost},
+               {"env_steps", env_steps}}};
+  const auto add = [&](const char* name, Doubles agents::TrainState::*column) {
+    Doubles rows;
+    for (const agents::TrainState& t : trainings) append_padded(rows, t.*column, length, kMissing);
+    g.variables.push_back({name, std::move(rows)});
+  };
+  add("cost", &agents::TrainState::log_cost);
+  add("score", &agents::TrainState::log_score);
+  add("gradient_norm", &agents::TrainState::log_gradient_norm);
+  add("learning_rate", &agents::TrainState::log_learning_rate);
+  add("entropy", &agents::TrainState::log_entropy);
+  add("sigma", &agents::TrainState::log_sigma);
+  return g;
 }
 
 GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x,
@@ -280,6 +325,9 @@ GroupData eval(const std::vector<Candidate>& all, const sim::Exogenous& x,
   add("score", &agents::Outcome::score);
   add("served", &agents::Outcome::served);
   add("lost", &agents::Outcome::lost);
+  Integers training;
+  for (const Candidate& c : all) training.push_back(c.training);
+  g.variables.push_back({"training", std::move(training)});
   const bool bounded = bound.reason.empty();
   const Doubles missing(static_cast<std::size_t>(x.episodes), kMissing);
   g.variables.push_back({"bound_lower", bounded ? bound.lower : missing});
@@ -370,6 +418,7 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
     cols.push_back(t.cols);
   }
   for (const agents::Knob& k : agents::baseline_knobs(n.base.name, s.sim)) knobs.push_back(k.name);
+  const auto* dirichlet = std::get_if<agents::Dirichlet>(&n.policy);
   return {"policy",
           {{"parameter", numbers(static_cast<std::int64_t>(n.theta.size()))},
            {"tensor", tensors},
@@ -384,7 +433,8 @@ GroupData policy(const agents::Network& n, const scenarios::Settings& s) {
            {"base_knob_value", n.base.knobs},
            {"base", text(n.base.name)},
            {"base_floor", number(n.base_floor)},
-           {"kind", text(kind_of(s.agents.agent.policy))},
+           {"kind", text(kind_of(n.policy))},
+           {"least_alpha", number(dirichlet != nullptr ? dirichlet->least : kMissing)},
            {"attention", text(choice(n.shape.form))},
            {"width", integer(n.shape.width)},
            {"heads", integer(n.shape.heads)},
@@ -439,6 +489,7 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
   std::vector<std::int8_t> tuned;
   Doubles cost, cost_se, score, difference, se, low, high, won, closed;
   std::string learned;
+  double training_se = kMissing;
   std::vector<Row> rows = s.rows;
   if (s.bound) rows.push_back(bound_row(*s.bound));
   // The reference is compared with nothing: missing, not 0.
@@ -458,6 +509,7 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
     won.push_back(paired ? p.won : kMissing);
     closed.push_back(r.gap_closed.value_or(kMissing));
     if (r.kind == "learned" && learned.empty()) learned = r.name;
+    if (r.training_cost.size() > 1) training_se = results::mean_of(r.training_cost).se;
   }
   return {"summary",
           {{"policy", names}},
@@ -477,6 +529,7 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
            {"bound_certified", std::vector<std::int8_t>{s.bound ? std::int8_t{1} : std::int8_t{0}}},
            {"best_heuristic", text(s.best)},
            {"learned", text(learned)},
+           {"training_se", number(training_se)},
            {"verdict", text(verdict_text(s))},
            {"episodes", integer(s.episodes)},
            {"env_steps", integer(env_steps)}}};
@@ -487,8 +540,8 @@ GroupData summary_group(const Summary& s, std::int64_t env_steps) {
 results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
                           const std::vector<Candidate>& all,
                           const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
-                          const agents::TrainState* train_state, const agents::Bound& bound,
-                          const Summary& summary) {
+                          const std::vector<agents::TrainState>& trainings,
+                          const agents::Bound& bound, const Summary& summary) {
   const std::string now = now_utc();
   results::RunFile run;
   run.attributes = {{"title", s.settings.name + ", seed " + std::to_string(s.settings.seed)},
@@ -498,17 +551,21 @@ results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
   if (!c.digest.empty()) run.attributes.emplace_back(kRunDigest, c.digest);
   run.groups.push_back(provenance(s, c, now));
   run.groups.push_back(node(s.settings.sim, x));
-  if (train_state != nullptr) run.groups.push_back(train(*train_state));
+  const agents::Training& training = s.settings.agents.training;
+  if (!trainings.empty()) run.groups.push_back(train(training, trainings));
   run.groups.push_back(eval(all, x, bound));
   if (all.front().trajectory.episodes > 0) {
     run.groups.push_back(trajectory(all, s.settings.sim, x));
   }
-  if (train_state != nullptr) {
+  if (!trainings.empty()) {
+    const auto best = static_cast<std::int64_t>(best_training(training, trainings));
     for (const Candidate& candidate : all)
-      if (candidate.network) run.groups.push_back(policy(*candidate.network, s.settings));
+      if (candidate.training == best) run.groups.push_back(policy(*candidate.network, s.settings));
   }
   if (!tunings.empty()) run.groups.push_back(tuning(tunings));
-  run.groups.push_back(summary_group(summary, train_state == nullptr ? 0 : train_state->env_steps));
+  std::int64_t env_steps = 0;
+  for (const agents::TrainState& t : trainings) env_steps += t.env_steps;
+  run.groups.push_back(summary_group(summary, env_steps));
   return run;
 }
 

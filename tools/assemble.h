@@ -29,11 +29,12 @@ struct Circumstances {
 /// \param all      after meet()
 /// \param tunings  everything that was tuned, for /tuning
 /// \param bound    of the episodes x, or why there is none
-/// \param train    nullptr when nothing was trained; then /train and /policy are left out
+/// \param trainings  empty when nothing was trained; then /train and /policy are left out. The best
+///                   on the validation episodes is the one in /policy
 results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
                           const std::vector<Candidate>& all,
                           const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
-                          const agents::TrainState* train, const agents::Bound& bound,
-                          const Summary& summary);
+                          const std::vector<agents::TrainState>& trainings,
+                          const agents::Bound& bound, const Summary& summary);
 
 }  // namespace cra::tools

@@ -77,7 +77,7 @@ const agents::Tuning& best_of(const std::vector<agents::Tuning>& all) {
 
 Candidate baseline(agents::Tuning tuning, const sim::Params& p) {
   Candidate c;
-  c.name = tuning.rule.name;
+  c.name = c.title = tuning.rule.name;
   const agents::Kind kind = agents::baseline_kind(c.name);
   c.kind = agents::kind_name(kind);
   if (kind == agents::Kind::oracle) {
@@ -92,7 +92,7 @@ Candidate baseline(agents::Tuning tuning, const sim::Params& p) {
 Candidate learned(const std::string& name, agents::Network network, const sim::Params& p,
                   const agents::EngineFactory& engine) {
   Candidate c;
-  c.name = name;
+  c.name = c.title = name;
   c.kind = "learned";
   c.policy = agents::make_learned(network, p, engine);
   c.network = std::move(network);
@@ -171,7 +171,12 @@ Summary compare(const std::vector<Candidate>& all, const scenarios::Settings& s,
   std::vector<Contestant> contestants;
   for (const Candidate& c : all) {
     const bool tuned = c.tuning && !c.tuning->knobs.empty();
-    contestants.push_back({c.name, c.kind, tuned, c.outcome.cost, c.outcome.score});
+    if (c.training < 0) {
+      contestants.push_back({c.title, c.kind, tuned, c.outcome.cost, c.outcome.score, {}});
+    } else {
+      if (c.training == 0) contestants.push_back({c.title, c.kind, tuned, {}, {}, {}});
+      add_training(contestants.back(), c.outcome.cost, c.outcome.score);
+    }
   }
   return summarise(contestants, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed),
                    bound);

@@ -18,6 +18,8 @@ namespace cra::tools {
 /// A policy on its way through the comparison.
 struct Candidate {
   std::string name;
+  std::string title;                     ///< in the table, where trainings share a line
+  std::int64_t training = -1;            ///< number of the training behind it; -1: not of this run
   std::string kind;                      ///< learned, or that of a baseline
   std::optional<agents::Tuning> tuning;  ///< of baselines
   std::optional<agents::Network> network;

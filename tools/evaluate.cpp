@@ -98,7 +98,7 @@ int evaluate(const Arguments& a) {
   check_against(bound, all);
   progress.clear();
   const Summary summary = compare(all, s, bound);
-  const results::RunFile file = assemble(scenario, about, all, tunings, x, nullptr, bound, summary);
+  const results::RunFile file = assemble(scenario, about, all, tunings, x, {}, bound, summary);
   results::write_file(out.result, results::encode(file, s.output.compression));
   const Headline headline = headline_of(file, s, out.result);
   print(a.json ? json_text(summary, headline) : table_text(summary, headline));

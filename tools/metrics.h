@@ -2,7 +2,9 @@
 // (HDF5 cannot be read while it is written; a text file can be followed with `tail -f`.)
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "agents/agents.h"
 
@@ -10,17 +12,18 @@ namespace cra::tools {
 
 class MetricsFile {
  public:
-  /// Makes the file hold exactly the rows of the updates that `state` has done: rows that are
+  /// Makes the file hold exactly the rows of the updates that `trainings` have done: rows that are
   /// there are kept word for word, later ones and a partial last line go, missing ones come from
-  /// the state's own log (without steps_per_second, which nobody knows any more).
-  MetricsFile(std::string path, const agents::TrainState& state);
+  /// the states' own log (without steps_per_second and validation_cost, which are the run's).
+  MetricsFile(std::string path, const std::vector<agents::TrainState>& trainings);
   ~MetricsFile();
   MetricsFile(const MetricsFile&) = delete;
   MetricsFile& operator=(const MetricsFile&) = delete;
 
   /// Adds a row. The first failure is told on stderr and is the last attempt: a run is worth more
   /// than its log, and a torn line in the middle would spoil it for every reader.
-  void add(const agents::UpdateStats& u, double steps_per_second);
+  /// \param training  number of the training, from 0
+  void add(std::int64_t training, const agents::UpdateStats& u, double steps_per_second);
 
  private:
   void fail(const std::string& why);

@@ -1,6 +1,7 @@
 #include "tools/recall.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace cra::tools {
@@ -17,6 +18,23 @@ Doubles row(const Doubles& matrix, std::size_t rows, std::size_t i) {
   const auto width = static_cast<std::ptrdiff_t>(matrix.size() / rows);
   const auto begin = matrix.begin() + static_cast<std::ptrdiff_t>(i) * width;
   return {begin, begin + width};
+}
+
+/// What the table and `--json` say of each training.
+std::vector<TrainingLine> trainings_of(const GroupData& train) {
+  const auto& updates = values<std::int64_t>(train, "updates");
+  const auto& kept = values<std::int64_t>(train, "kept_update");
+  const auto& stored = values<std::int8_t>(train, "stored");
+  const auto& validations = values<std::int64_t>(train, "validation");
+  std::vector<TrainingLine> all;
+  for (std::size_t k = 0; k < updates.size(); ++k) {
+    const Doubles cost = row(values<double>(train, "validation_cost"), updates.size(), k);
+    // The last validation at or before it: parameters that were kept for being last may have none.
+    const auto after = std::upper_bound(validations.begin(), validations.end(), kept[k]);
+    const auto at = static_cast<std::size_t>(after - validations.begin());
+    all.push_back({updates[k], kept[k], at > 0 ? cost[at - 1] : std::nan(""), stored[k] != 0});
+  }
+  return all;
 }
 
 int small(std::int64_t x, const char* name, const std::string& path) {
@@ -90,6 +108,15 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   if (!(n.base_floor >= 0 && n.base_floor <= 1)) {
     throw InputError(path + ": /policy/base_floor is no share");
   }
+  const std::string& kind = values<std::string>(g, "kind").at(0);
+  if (kind == agents::Dirichlet::name) {
+    agents::Dirichlet dirichlet;
+    dirichlet.least = values<double>(g, "least_alpha").at(0);
+    if (!(dirichlet.least > 0)) throw InputError(path + ": /policy/least_alpha is not above 0");
+    n.policy = dirichlet;
+  } else if (kind != agents::LogisticNormal::name) {
+    throw InputError(path + ": /policy/kind is \"" + kind + "\"");
+  }
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");
@@ -122,11 +149,20 @@ Summary summary_of(const results::RunFile& run, const scenarios::Settings& s) {
   const auto& names = values<std::string>(eval, "policy");
   const auto& kinds = values<std::string>(summary, "kind");
   const auto& tuned = values<std::int8_t>(summary, "tuned");
+  const auto& titles = values<std::string>(summary, "policy");
+  const auto& training = values<std::int64_t>(eval, "training");
   std::vector<Contestant> all;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    all.push_back({names[i], kinds.at(i), tuned.at(i) != 0,
-                   row(values<double>(eval, "cost"), names.size(), i),
-                   row(values<double>(eval, "score"), names.size(), i)});
+    const Doubles cost = row(values<double>(eval, "cost"), names.size(), i),
+                  score = row(values<double>(eval, "score"), names.size(), i);
+    const std::size_t line = all.size();  // trainings share one
+    if (training[i] < 0) {
+      all.push_back({titles.at(line), kinds.at(line), tuned.at(line) != 0, cost, score, {}});
+      continue;
+    }
+    if (training[i] == 0 || all.empty())
+      all.push_back({titles.at(line), kinds.at(line), tuned.at(line) != 0, {}, {}, {}});
+    add_training(all.back(), cost, score);
   }
   return summarise(all, s.agents.evaluation.resamples, static_cast<std::uint64_t>(s.seed),
                    bound_of(run, s.name));
@@ -144,6 +180,7 @@ Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
   h.seconds = values<double>(group_of(run, "provenance", path), "train_seconds").at(0);
   if (const GroupData* train = run.group("train")) {
     h.updates = static_cast<std::int64_t>(values<std::int64_t>(*train, "update").size());
+    h.trainings = trainings_of(*train);
   }
   return h;
 }

@@ -25,10 +25,20 @@ double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
 
-std::string learned_name(const scenarios::Settings& s) {
+/// What learns, and how: a network on top of the base, or the base's knobs alone.
+std::string learned_name(const scenarios::Settings& s, const std::string& base) {
   const auto name = [](const auto& k) { return std::string(k.name); };
+  const agents::LearnerKind& learner = s.agents.agent.learner;
   const bool attends = !std::holds_alternative<attention::None>(s.attention.kind);
-  return (attends ? "attention + " : "mean of nodes + ") + std::visit(name, s.agents.agent.learner);
+  const std::string what = std::holds_alternative<agents::Evolution>(learner) ? base
+                           : attends                                          ? "attention"
+                                                                              : "mean of nodes";
+  return what + " + " + std::visit(name, learner);
+}
+
+/// Of one training out of `seeds`.
+std::string seed_name(const std::string& name, std::int64_t training, int seeds) {
+  return seeds == 1 ? name : name + " #" + std::to_string(training + 1);
 }
 
 std::string listed(const std::vector<std::string>& lines) {
@@ -82,49 +92,63 @@ std::optional<Checkpoint> find_checkpoint(const Arguments& a, const scenarios::S
   return c;
 }
 
-/// The training of one run with what surrounds it on disk and on the screen.
+/// The trainings of one run with what surrounds them on disk and on the screen.
 class Session {
  public:
   Session(const Arguments& a, const scenarios::Scenario& s, const Outputs& out,
-          std::optional<Checkpoint> from, agents::Trainer& trainer, Progress& progress)
+          std::optional<Checkpoint> from, agents::Rule base, const agents::EngineFactory& engine,
+          Progress& progress)
       : arguments_(a),
+        settings_(s.settings),
         training_(s.settings.agents.training),
-        trainer_(trainer),
+        base_(std::move(base)),
+        engine_(engine),
         progress_(progress),
         file_(out.checkpoint),
         metrics_path_(out.metrics) {
     if (from) {
       record_ = std::move(*from);
-      trainer_.resume(record_.state);
     } else {
       record_.digest = run_digest(s);
       record_.resolved = s.resolved;
-      trainer_.start();
     }
     record_.program = version() + " " + commit();
     seconds_before_ = record_.seconds;
+    if (record_.trainings.size() > static_cast<std::size_t>(training_.seeds))
+      throw InputError("checkpoint: holds " + std::to_string(record_.trainings.size()) +
+                       " trainings, expected at most " + std::to_string(training_.seeds));
   }
 
-  /// Updates until all are done, or until a signal asks to stop; a checkpoint is then on disk.
+  /// Updates until all trainings are finished, or until a signal asks to stop; a checkpoint is
+  /// then on disk.
   void train() {
-    MetricsFile metrics(metrics_path_, trainer_.state());
-    progress_.stage("training", training_.updates, trainer_.state().updates);
-    while (!trainer_.finished() && stop_requested() == nullptr) {
-      const agents::UpdateStats u = update();
-      metrics.add(u, rate_);
-      progress_.step(u.update,
-                     "cost " + short_fixed(u.cost, 4) + ", " + count_words(rate_) + " env-steps/s");
-      if (u.update % training_.checkpoint_every == 0) save();
+    std::optional<MetricsFile> metrics;
+    for (std::size_t k = record_.trainings.empty() ? 0 : record_.trainings.size() - 1;
+         k < static_cast<std::size_t>(training_.seeds) && stop_requested() == nullptr; ++k) {
+      agents::Trainer trainer = trainer_of(k);
+      if (k < record_.trainings.size()) {
+        trainer.resume(record_.trainings[k]);
+      } else {
+        trainer.start();
+        record_.trainings.push_back(trainer.state());
+      }
+      // Not before a checkpoint was found to be of this run.
+      if (!metrics) metrics.emplace(metrics_path_, record_.trainings);
+      train_one(trainer, static_cast<std::int64_t>(k), *metrics);
     }
-    save();
     progress_.clear();
   }
 
   /// Says where the run stands and how to go on. \returns the exit code
   int stopped(const char* signal) {
     progress_.clear();
-    const std::string at = std::to_string(trainer_.state().updates) + " of " +
-                           std::to_string(training_.updates) + " updates";
+    const std::int64_t updates = record_.trainings.empty() ? 0 : record_.trainings.back().updates;
+    std::string at =
+        std::to_string(updates) + " of " + std::to_string(training_.updates) + " updates";
+    if (training_.seeds > 1) {
+      at += " of training " + std::to_string(std::max<std::size_t>(1, record_.trainings.size())) +
+            " of " + std::to_string(training_.seeds);
+    }
     const std::string kept =
         file_.current() ? "checkpoint written" : "the last checkpoint could not be written";
     tell(std::string("cra: stopped by ") + signal + " after " + at + "; " + kept +
@@ -132,41 +156,81 @@ class Session {
     return kExitRequeue;
   }
 
+  /// What the trainings returned, in order.
+  std::vector<agents::Network> networks() const {
+    std::vector<agents::Network> all;
+    for (std::size_t k = 0; k < record_.trainings.size(); ++k) {
+      agents::Trainer trainer = trainer_of(k);
+      trainer.resume(record_.trainings[k]);
+      all.push_back(trainer.network());
+    }
+    return all;
+  }
+
+  const std::vector<agents::TrainState>& trainings() const { return record_.trainings; }
   double seconds() const { return record_.seconds; }
   std::int64_t attempts() const { return record_.attempts; }
 
  private:
-  agents::UpdateStats update() {
-    const std::int64_t steps_before = trainer_.state().env_steps;
+  agents::Trainer trainer_of(std::size_t k) const {
+    return {settings_.agents,
+            settings_.attention,
+            settings_.sim,
+            static_cast<std::uint64_t>(settings_.seed),
+            base_,
+            engine_,
+            static_cast<int>(k)};
+  }
+
+  void train_one(agents::Trainer& trainer, std::int64_t k, MetricsFile& metrics) {
+    const std::string which =
+        training_.seeds > 1 ? " " + std::to_string(k + 1) + " of " + std::to_string(training_.seeds)
+                            : "";
+    progress_.stage("training" + which, training_.updates, trainer.state().updates);
+    while (!trainer.finished() && stop_requested() == nullptr) {
+      const agents::UpdateStats u = update(trainer);
+      metrics.add(k, u, rate_);
+      progress_.step(u.update,
+                     "cost " + short_fixed(u.cost, 4) + ", " + count_words(rate_) + " env-steps/s");
+      if (u.update % training_.checkpoint_every == 0) save(trainer);
+    }
+    save(trainer);
+  }
+
+  agents::UpdateStats update(agents::Trainer& trainer) {
+    const std::int64_t steps_before = trainer.state().env_steps;
     const Clock::time_point then = Clock::now();
     try {
-      const agents::UpdateStats u = trainer_.update();
+      const agents::UpdateStats u = trainer.update();
       const double seconds = seconds_since(then);
       rate_ = seconds > 0 ? static_cast<double>(u.env_steps - steps_before) / seconds : 0;
       record_.seconds = seconds_before_ + seconds_since(begin_);
       return u;
     } catch (const DivergedError&) {
-      save();  // the state of before the update, to look at
+      save(trainer);  // the state of before the update, to look at
       throw;
     }
   }
 
-  void save() {
-    if (saved_ == trainer_.state().updates) return;
+  void save(const agents::Trainer& trainer) {
+    const std::pair now(record_.trainings.size(), trainer.state().updates);
+    if (saved_ == now) return;
     progress_.clear();
-    record_.state = trainer_.state();
+    record_.trainings.back() = trainer.state();
     file_.save(record_);
-    if (file_.current()) saved_ = record_.state.updates;
+    if (file_.current()) saved_ = now;
   }
 
   const Arguments& arguments_;
+  const scenarios::Settings& settings_;
   const agents::Training& training_;
-  agents::Trainer& trainer_;
+  agents::Rule base_;
+  const agents::EngineFactory& engine_;
   Progress& progress_;
   CheckpointFile file_;
   std::string metrics_path_;
   Checkpoint record_;
-  std::int64_t saved_ = -1;
+  std::pair<std::size_t, std::int64_t> saved_{0, -1};  ///< trainings and updates in the file
   double rate_ = 0;
   double seconds_before_ = 0;
   Clock::time_point begin_ = Clock::now();
@@ -259,16 +323,22 @@ int run(const Arguments& a) {
     if (a.verbose) tell_tunings(tunings);
     if (!a.quiet) warn_of_edges(tunings, s.agents.evaluation.tuning_episodes);
 
-    agents::Trainer trainer(s.agents, s.attention, s.sim, static_cast<std::uint64_t>(s.seed),
-                            base_of(s.agents.agent.base, tunings).rule, engine);
-    Session session(a, scenario, out, std::move(from), trainer, progress);
+    Session session(a, scenario, out, std::move(from), base_of(s.agents.agent.base, tunings).rule,
+                    engine, progress);
     session.train();
     if (const char* signal = stop_requested()) return session.stopped(signal);
     about.attempts = session.attempts();
     about.train_seconds = session.seconds();
 
     std::vector<Candidate> all;
-    all.push_back(learned(learned_name(s), trainer.network(), s.sim, engine));
+    const std::string name = learned_name(s, base_of(s.agents.agent.base, tunings).rule.name);
+    for (agents::Network& network : session.networks()) {
+      const auto k = static_cast<std::int64_t>(all.size());
+      all.push_back(
+          learned(seed_name(name, k, s.agents.training.seeds), std::move(network), s.sim, engine));
+      all.back().title = name;
+      all.back().training = k;
+    }
     const std::vector<std::string> compared = baselines_of(s);
     for (const agents::Tuning& t : tunings) {
       if (std::find(compared.begin(), compared.end(), t.rule.name) != compared.end()) {
@@ -282,7 +352,7 @@ int run(const Arguments& a) {
     progress.clear();
     const Summary summary = compare(all, s, bound);
     const results::RunFile file =
-        assemble(scenario, about, all, tunings, x, &trainer.state(), bound, summary);
+        assemble(scenario, about, all, tunings, x, session.trainings(), bound, summary);
     write_result(file, out, s.output.compression);
     const Headline headline = headline_of(file, s, out.result);
     print(a.json ? json_text(summary, headline) : table_text(summary, headline));

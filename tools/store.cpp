@@ -13,6 +13,7 @@ namespace cra::tools {
 namespace {
 
 constexpr int kFailuresInARow = 3;
+constexpr std::int64_t kMostTrainings = 1000;
 
 /// The fields beside TrainState's own, in one list for both directions.
 template <class V>
@@ -27,21 +28,23 @@ void run_fields(V& v, Checkpoint& c) {
 /// fields() visits both directions, so it wants a mutable object; this visitor only reads.
 struct Packer {
   std::vector<results::Field> out;
+  std::string prefix;
 
   void operator()(const char* name, const std::int64_t& x) {
-    out.push_back({name, std::vector<std::int64_t>{x}});
+    out.push_back({prefix + name, std::vector<std::int64_t>{x}});
   }
   void operator()(const char* name, const double& x) {
-    out.push_back({name, std::vector<double>{x}});
+    out.push_back({prefix + name, std::vector<double>{x}});
   }
   template <class T>
   void operator()(const char* name, const T& x) {
-    out.push_back({name, x});
+    out.push_back({prefix + name, x});
   }
 };
 
 struct Unpacker {
   std::map<std::string, const results::Field*> by_name;
+  std::string prefix;
 
   template <class T>
   const T& take(const std::string& name) {
@@ -54,9 +57,9 @@ struct Unpacker {
   }
   template <class T>
   void scalar(const char* name, T& x) {
-    const auto& data = take<std::vector<T>>(name);
+    const auto& data = take<std::vector<T>>(prefix + name);
     if (data.size() != 1) {
-      throw InputError("checkpoint: field \"" + std::string(name) + "\" has " +
+      throw InputError("checkpoint: field \"" + prefix + name + "\" has " +
                        std::to_string(data.size()) + " numbers, expected 1");
     }
     x = data[0];
@@ -65,7 +68,7 @@ struct Unpacker {
   void operator()(const char* name, double& x) { scalar(name, x); }
   template <class T>
   void operator()(const char* name, T& x) {
-    x = take<T>(name);
+    x = take<T>(prefix + name);
   }
 };
 
@@ -119,7 +122,12 @@ std::map<std::string, std::string> flatten(const std::string& yaml) {
 std::vector<results::Field> pack(const Checkpoint& c) {
   Checkpoint copy = c;
   Packer packer;
-  agents::fields(packer, copy.state);
+  for (std::size_t k = 0; k < copy.trainings.size(); ++k) {
+    packer.prefix = std::to_string(k) + ".";
+    agents::fields(packer, copy.trainings[k]);
+  }
+  packer.prefix.clear();
+  packer("trainings", static_cast<std::int64_t>(copy.trainings.size()));
   run_fields(packer, copy);
   return std::move(packer.out);
 }
@@ -132,8 +140,16 @@ Checkpoint unpack(const std::vector<results::Field>& fields) {
     }
   }
   Checkpoint c;
-  agents::fields(unpacker, c.state);
+  std::int64_t trainings = 0;
+  unpacker("trainings", trainings);
+  if (trainings < 1 || trainings > kMostTrainings)
+    throw InputError("checkpoint: holds " + std::to_string(trainings) + " trainings");
   run_fields(unpacker, c);
+  c.trainings.resize(static_cast<std::size_t>(trainings));
+  for (std::size_t k = 0; k < c.trainings.size(); ++k) {
+    unpacker.prefix = std::to_string(k) + ".";
+    agents::fields(unpacker, c.trainings[k]);
+  }
   if (!unpacker.by_name.empty()) {
     throw InputError("checkpoint: unknown field \"" + unpacker.by_name.begin()->first + "\"");
   }

@@ -12,15 +12,16 @@ namespace cra::tools {
 
 /// What is on disk while a run lasts.
 struct Checkpoint {
-  agents::TrainState state;
-  std::string digest;         ///< of the run, see run_digest
-  std::string resolved;       ///< the scenario, to tell what differs
-  std::string program;        ///< version and commit that wrote it
-  double seconds = 0;         ///< time spent training so far, all attempts
-  std::int64_t attempts = 1;  ///< starts of this run: 1 + number of resumes
+  std::vector<agents::TrainState> trainings;  ///< finished ones, then the one under way
+  std::string digest;                         ///< of the run, see run_digest
+  std::string resolved;                       ///< the scenario, to tell what differs
+  std::string program;                        ///< version and commit that wrote it
+  double seconds = 0;                         ///< time spent training so far, all attempts
+  std::int64_t attempts = 1;                  ///< starts of this run: 1 + number of resumes
 };
 
-/// One field per member of TrainState by its fields(), then those of the run.
+/// One field per training and member of TrainState by its fields(), called "0.theta" and so on,
+/// then those of the run.
 std::vector<results::Field> pack(const Checkpoint& c);
 /// \throws InputError  when a field is missing, unknown, given twice or of another type
 Checkpoint unpack(const std::vector<results::Field>& fields);

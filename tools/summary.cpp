@@ -65,6 +65,31 @@ std::vector<std::string> bound_line(const BoundMeans& bound, int digits) {
           " certified; feasible " + short_fixed(bound.upper, digits)};
 }
 
+/// What each of several trainings costs, and how far they scatter; nothing for a single one.
+std::string trainings_line(const Row& r, int digits) {
+  if (r.training_cost.size() < 2) return "";
+  std::string text = r.name + ", " + std::to_string(r.training_cost.size()) + " trainings:";
+  for (const double cost : r.training_cost) text.append(" ").append(short_fixed(cost, digits));
+  return text + "; standard error over them " +
+         short_fixed(results::mean_of(r.training_cost).se, digits) + "\n";
+}
+
+/// The trainings of a run, in order.
+Json trainings_json(const Summary& s, const Headline& h) {
+  Json all = Json::array();
+  const auto trained = std::find_if(s.rows.begin(), s.rows.end(),
+                                    [](const Row& r) { return !r.training_cost.empty(); });
+  for (std::size_t k = 0; k < h.trainings.size() && trained != s.rows.end(); ++k) {
+    const TrainingLine& t = h.trainings[k];
+    all.push_back({{"cost", trained->training_cost.at(k)},
+                   {"updates", t.updates},
+                   {"kept_update", t.kept_update},
+                   {"validation_cost", t.validation_cost},
+                   {"stored", t.stored}});
+  }
+  return all;
+}
+
 Json policy_json(const Row& r) {
   const bool paired = r.against_best.has_value(), bound = r.kind == "bound";
   const results::Paired p = r.against_best.value_or(results::Paired{});
@@ -84,6 +109,21 @@ Json policy_json(const Row& r) {
 
 }  // namespace
 
+void add_training(Contestant& c, const std::vector<double>& cost,
+                  const std::vector<double>& score) {
+  const auto before = static_cast<double>(c.training_cost.size());
+  const auto join = [&](std::vector<double>& mean, const std::vector<double>& x) {
+    if (mean.empty()) {
+      mean = x;
+      return;
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) mean[i] = (mean[i] * before + x[i]) / (before + 1);
+  };
+  join(c.cost, cost);
+  join(c.score, score);
+  c.training_cost.push_back(results::mean_of(cost).mean);
+}
+
 Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed,
                   const agents::Bound& bound) {
   Summary s;
@@ -93,7 +133,15 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
   double best_cost = 0;
   for (const Contestant& c : all) {
     s.episodes = static_cast<std::int64_t>(c.cost.size());
-    Row r{c.name, c.kind, c.tuned, results::mean_of(c.cost), results::mean_of(c.score), {}, {}, {}};
+    Row r{c.name,
+          c.kind,
+          c.tuned,
+          results::mean_of(c.cost),
+          results::mean_of(c.score),
+          c.training_cost,
+          {},
+          {},
+          {}};
     if (c.kind == "heuristic" && (best == nullptr || r.cost.mean < best_cost)) {
       best = &c;
       best_cost = r.cost.mean;
@@ -116,15 +164,18 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
 }
 
 Row bound_row(const BoundMeans& bound) {
-  return {kClairvoyant, "bound", false, bound.lower, {}, {}, {}, {}};
+  return {kClairvoyant, "bound", false, bound.lower, {}, {}, {}, {}, {}};
 }
 
 std::string verdict(const Row& row, const Summary& s, const std::string& subject) {
   const results::Interval& c = *row.change;
   const std::string reference = "that of the best tuned heuristic";
+  const std::size_t trainings = row.training_cost.size();
+  const std::string cost =
+      trainings > 1 ? "the mean cost of " + std::to_string(trainings) + " trainings" : "cost";
   // A policy that leaves its base as it is differs from it in log and exp, below any digit shown.
   if (std::abs(c.low) < 1e-7 && std::abs(c.high) < 1e-7) {
-    return subject + " does not pay here: cost is exactly " + reference + ".";
+    return subject + " does not pay here: " + cost + " is exactly " + reference + ".";
   }
   const int digits = percent_decimals(c.low, c.high);
   if (c.low <= 0 && c.high >= 0) {
@@ -134,13 +185,13 @@ std::string verdict(const Row& row, const Summary& s, const std::string& subject
       return std::string(x > 0 && !nothing ? "+" : "") + text;
     };
     return (subject == "Learning" ? std::string("Not") : subject + ": not") +
-           " decided with this many episodes (" + std::to_string(s.episodes) +
-           "): cost changes by " + with_sign(c.value) + " % against " + reference +
-           " (95 % interval " + with_sign(c.low) + " to " + with_sign(c.high) + " %).";
+           " decided with this many episodes (" + std::to_string(s.episodes) + "): " + cost +
+           " changes by " + with_sign(c.value) + " % against " + reference + " (95 % interval " +
+           with_sign(c.low) + " to " + with_sign(c.high) + " %).";
   }
   const bool pays = c.high < 0;
   const double near = pays ? -c.high : c.low, far = pays ? -c.low : c.high;
-  return subject + (pays ? " pays" : " does not pay") + " here: cost is " +
+  return subject + (pays ? " pays" : " does not pay") + " here: " + cost + " is " +
          percent(std::abs(c.value), digits) + " % " + (pays ? "lower" : "higher") + " than " +
          reference + " (95 % interval " + percent(near, digits) + " to " + percent(far, digits) +
          " %).";
@@ -208,6 +259,7 @@ std::string table_text(const Summary& s, const Headline& h) {
     rows.push_back(std::move(line));
   }
   text += table(rows, s.bound ? "llrrlrr" : "llrrlr");
+  for (const Row& r : s.rows) text += trainings_line(r, digits);
   const std::string words = verdict_text(s);
   if (!words.empty()) text += words + "\n";
   return text + h.result + "\n";
@@ -221,16 +273,19 @@ std::string json_text(const Summary& s, const Headline& h) {
     policies.push_back(policy_json(bound_row(*s.bound)));
     bound = {{"lower", s.bound->lower.mean}, {"upper", s.bound->upper}, {"certified", true}};
   }
-  const Json object{
-      {"schema_version", 1},
-      {"scenario", h.scenario},
-      {"seed", h.seed},
-      {"episodes", s.episodes},
-      {"bound", bound},
-      {"policies", policies},
-      {"best_heuristic", s.best.empty() ? Json(nullptr) : Json(s.best)},
-      {"training", {{"updates", h.updates}, {"env_steps", h.env_steps}, {"seconds", h.seconds}}},
-      {"result", h.result}};
+  const Json object{{"schema_version", 1},
+                    {"scenario", h.scenario},
+                    {"seed", h.seed},
+                    {"episodes", s.episodes},
+                    {"bound", bound},
+                    {"policies", policies},
+                    {"best_heuristic", s.best.empty() ? Json(nullptr) : Json(s.best)},
+                    {"training",
+                     {{"updates", h.updates},
+                      {"env_steps", h.env_steps},
+                      {"seconds", h.seconds},
+                      {"seeds", trainings_json(s, h)}}},
+                    {"result", h.result}};
   // File names need not be UTF-8; JSON must be.
   return object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

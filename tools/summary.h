@@ -22,12 +22,18 @@ struct Contestant {
   bool tuned = false;
   std::vector<double> cost;   ///< [I] mean cost per slot
   std::vector<double> score;  ///< [I]
+  /// Mean cost of each of the trainings whose mean this is; empty for what was not trained here.
+  std::vector<double> training_cost;
 };
+
+/// Makes a contestant the mean over one training more, episode by episode.
+void add_training(Contestant& c, const std::vector<double>& cost, const std::vector<double>& score);
 
 struct Row {
   std::string name, kind;
   bool tuned = false;
   results::Mean cost, score;
+  std::vector<double> training_cost;  ///< as in Contestant
   /// Against the best heuristic; empty for that heuristic itself and when there is none.
   std::optional<results::Paired> against_best;
   /// Relative change of the cost against the best heuristic; for learned policies.
@@ -58,13 +64,23 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
 /// The bound as a row among the policies; it has no score.
 Row bound_row(const BoundMeans& bound);
 
+/// What is said of one of the trainings of a run.
+struct TrainingLine {
+  std::int64_t updates = 0;      ///< done
+  std::int64_t kept_update = 0;  ///< after which the parameters were as they are evaluated
+  double validation_cost = 0;    ///< of those parameters
+  bool stored = false;           ///< whether the result holds its policy
+};
+
 /// What surrounds a summary when it is printed.
 struct Headline {
   std::string scenario;
   std::int64_t nodes = 0, slots = 0, seed = 0;
-  std::int64_t updates = 0, env_steps = 0;
-  double seconds = 0;  ///< of training
-  std::string result;  ///< path of the result file
+  std::int64_t updates = 0;    ///< of the longest training
+  std::int64_t env_steps = 0;  ///< of all trainings
+  double seconds = 0;          ///< of all trainings
+  std::string result;          ///< path of the result file
+  std::vector<TrainingLine> trainings;
 };
 
 /// The table a run ends with: headline, policies by rising cost, verdict, path.
