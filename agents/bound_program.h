@@ -176,6 +176,8 @@ struct Program {
   Multipliers multipliers(const Point& point) const;
 };
 
+inline constexpr double kRidge = 1e-10;  ///< keeps pivots positive where a level has no curvature
+
 /// A point inside, with multipliers near dual feasibility from the plant's own adjoint sweep.
 /// Without it the waiting work runs away on the linear part of the error, and the steps double.
 Point start(const Program& program);
