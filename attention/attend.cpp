@@ -1,7 +1,6 @@
 #include "attention/attend.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -329,86 +328,6 @@ void Attention<T>::see_points_backward(std::size_t layer, const T* parameters, W
     }
     for (std::int64_t k = 0; k < std::int64_t{m} * d; ++k)
       d_parameters[l.points + k] += d_seen[k] + d_query[k];
-  }
-}
-
-template <class T>
-void Attention<T>::received(const Workspace<T>& w, View<T> out) const {
-  for (std::int64_t e = 0; e < w.envs; ++e) {
-    const int n = w.count(e);
-    T* const to = out.row(e);
-    if (n > 0 && shape_.form == Form::none)
-      std::fill_n(to, n, static_cast<T>(1.0 / n));
-    else if (n > 0 && shape_.form == Form::induced)
-      received_through_points(w, e, to);
-    else if (n > 0)
-      received_directly(w, e, to);
-    if (w.whole) continue;
-    // To their places in the pool, from the last: none is overwritten before it has moved.
-    for (int node = w.nodes - 1; node >= 0; --node) {
-      const int place = w.present(e).place_of(node);
-      to[node] = place < 0 ? T{0} : to[place];
-    }
-  }
-}
-
-// Sums in double: that of up to 65536 floats would not add up to 1 any more.
-template <class T>
-void Attention<T>::received_directly(const Workspace<T>& w, std::int64_t e, T* out) const {
-  const int n = w.count(e), heads = shape_.heads, wide = padded<T>(n);
-  const std::int64_t block = std::int64_t{w.nodes} * padded<T>(w.nodes);
-  for (int j = 0; j < n; ++j) {
-    double sum = 0;
-    for (int h = 0; h < heads; ++h) {
-      const T* const row =
-          w.layers.back().weights.data() + (e * heads + h) * block + std::int64_t{j} * wide;
-      for (int i = 0; i < n; ++i) sum += row[i];
-    }
-    out[j] = static_cast<T>(sum / (double(heads) * n));
-  }
-}
-
-// What the nodes look at a point, on average, it passes on to those that it looks at.
-template <class T>
-void Attention<T>::received_through_points(const Workspace<T>& w, std::int64_t e, T* out) const {
-  const int n = w.count(e), heads = shape_.heads, m = shape_.points;
-  const std::int64_t nodes_block = std::int64_t{m} * padded<T>(w.nodes);
-  const std::int64_t points_block = std::int64_t{w.nodes} * padded<T>(m);
-  std::array<double, kMostPoints> of_point{};
-  std::fill_n(out, n, T{0});
-  for (int h = 0; h < heads; ++h) {
-    const T* const a = w.layers.back().weights.data() + (e * heads + h) * nodes_block;
-    const T* const b = w.layers.back().point_weights.data() + (e * heads + h) * points_block;
-    for (std::size_t p = 0; p < static_cast<std::size_t>(m); ++p) {
-      of_point[p] = 0;
-      for (int i = 0; i < n; ++i) of_point[p] += a[static_cast<std::int64_t>(p) * padded<T>(n) + i];
-    }
-    for (int j = 0; j < n; ++j) {
-      double sum = 0;
-      for (std::size_t p = 0; p < static_cast<std::size_t>(m); ++p)
-        sum += of_point[p] * b[std::int64_t{j} * padded<T>(m) + static_cast<std::int64_t>(p)];
-      out[j] += static_cast<T>(sum / (double(heads) * n));
-    }
-  }
-}
-
-template <class T>
-void Attention<T>::add_weights(const Workspace<T>& w, double* sum) const {
-  for (std::size_t b = 0; b < w.blocks.size(); ++b) {
-    const Block& block = w.blocks[b];
-    const bool induced = shape_.form == Form::induced;
-    const auto& layer = w.layers[induced ? b / 2 : b];
-    const T* from = induced && b % 2 == 0 ? layer.point_weights.data() : layer.weights.data();
-    const std::int64_t wide = padded<T>(block.lookers);
-    for (std::int64_t e = 0; e < w.envs; ++e) {
-      double* to = sum + block.offset;
-      // Of the heads of an environment the rows follow each other.
-      for (std::int64_t row = 0; row < std::int64_t{shape_.heads} * block.nodes; ++row) {
-        for (int i = 0; i < block.lookers; ++i) to[i] += double(from[i]);
-        from += wide;
-        to += block.lookers;
-      }
-    }
   }
 }
 

@@ -28,10 +28,6 @@ class Attention {
   void forward(std::size_t layer, const T* parameters, Workspace<T>& w) const;
   /// From the gradient by `mixed` in w.d_narrow to that by norm1.y, in the same place.
   void backward(std::size_t layer, const T* parameters, Workspace<T>& w, T* d_parameters) const;
-  /// As Engine::received.
-  void received(const Workspace<T>& w, View<T> out) const;
-  /// As Engine::add_weights.
-  void add_weights(const Workspace<T>& w, double* sum) const;
 
  private:
   struct Layer {
@@ -56,8 +52,6 @@ class Attention {
   Look<T> points_look(std::size_t layer, int head, const T* parameters, const Workspace<T>& w,
                       std::int64_t e) const;
   Look<T> look_of(int block, int head, const T* parameters, const Workspace<T>& w) const;
-  void received_directly(const Workspace<T>& w, std::int64_t e, T* out) const;
-  void received_through_points(const Workspace<T>& w, std::int64_t e, T* out) const;
 
   Shape shape_;
   std::vector<Layer> layers_;

@@ -10,6 +10,7 @@
 
 #include "attention/attend.h"
 #include "attention/attention.h"
+#include "attention/explain.h"
 #include "attention/linear.h"
 #include "attention/workspace.h"
 
@@ -27,9 +28,11 @@ class Encoder {
   void backward(const T* parameters, View<const T> d_h, Workspace<T>& w, T* d_parameters,
                 View<T> d_x) const;
   /// As Engine::received.
-  void received(const Workspace<T>& w, View<T> out) const { attention_.received(w, out); }
+  void received(const Workspace<T>& w, View<T> out) const { attention::received(shape_, w, out); }
   /// As Engine::add_weights.
-  void add_weights(const Workspace<T>& w, double* sum) const { attention_.add_weights(w, sum); }
+  void add_weights(const Workspace<T>& w, double* sum) const {
+    attention::add_weights(shape_, w, sum);
+  }
 
  private:
   struct Layer {

@@ -45,6 +45,42 @@ void deal(const Look<T>& k, int nodes, int lookers, const T* from, T* to, bool b
   });
 }
 
+template <class T>
+void scores(const Look<T>& k, const Head<const T>& head, T* scratch, T* a) {
+  if (k.additive != nullptr)
+    additive_scores(head, k.additive, k.scale, scratch, a);
+  else
+    dot_scores(head, k.scale, scratch, a);
+}
+
+// Lookers whose weights fill 32 kB, the smallest first cache there is; whole vectors.
+template <class T>
+int panel_of(int nodes) {
+  constexpr int kVector = padded<T>(1);
+  return std::max(32 * 1024 / static_cast<int>(sizeof(T)) / nodes / kVector, 1) * kVector;
+}
+
+// Large pools: the weights of a few lookers at a time stay in the first cache from their scores to
+// what they show, and are put away once.
+template <class T>
+void look_in_panels(const Look<T>& k, const Head<const T>& head, int panel, T* scratch, T* a,
+                    T* out, std::int64_t out_stride) {
+  const int n = head.nodes, row = padded<T>(head.lookers);
+  T* const few = scratch;
+  T* const rest = scratch + std::int64_t{n} * panel;
+  for (int first = 0; first < head.lookers; first += panel) {
+    Head<const T> part = head;
+    part.query += first * head.query_stride;
+    part.lookers = std::min(panel, head.lookers - first);
+    scores(k, part, rest, few);
+    softmax(few, n, part.lookers);
+    mix(part, few, out + first * out_stride, out_stride);
+    const int width = padded<T>(part.lookers);
+    for (std::int64_t j = 0; j < n; ++j)
+      std::copy(few + j * width, few + (j + 1) * width, a + j * row + first);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -56,12 +92,13 @@ template <class T>
 void look(const Look<T>& k, const Head<const T>& head, T* scratch, T* a, T* out,
           std::int64_t out_stride) {
   const int n = head.nodes, lookers = head.lookers;
+  const int panel = panel_of<T>(n);
+  if (lookers > panel && k.table == nullptr && k.order == nullptr)
+    return look_in_panels(k, head, panel, scratch, a, out, out_stride);
   if (k.table != nullptr)
     read_table(k, n, lookers, a);
-  else if (k.additive != nullptr)
-    additive_scores(head, k.additive, k.scale, scratch, a);
   else
-    dot_scores(head, k.scale, scratch, a);
+    scores(k, head, scratch, a);
   softmax(a, n, lookers);
   if (k.order != nullptr) {
     std::copy(a, a + std::int64_t{n} * padded<T>(lookers), scratch);
