@@ -18,7 +18,8 @@ prototype's figure lies among them:
 
 A scenario is set up as the prototype was where it differs from what is shipped. Rows that the program
 tunes and the prototype did not are read from /tuning of the result: what these knobs cost on the 64
-tuning episodes of each pool (planners: 24, in training 12, as in the prototype). Needs h5py and numpy (Debian: python3-h5py python3-numpy).
+tuning episodes of each pool (planners: 24, in training 12, as in the prototype).
+Needs h5py and numpy (Debian: python3-h5py python3-numpy).
 """
 import argparse
 import json
@@ -93,7 +94,8 @@ PROTOTYPE = {
             ("dynamic attention", "dynamic_attention", {"down": 1}, 0.0907, 0.0022),
             ("max-weight soft", "maxweight_soft", {"down": 1, "sharpness": 0.5}, 0.1044, 0.0023),
             ("c-mu strict", "cmu", None, 0.1329, 0.0056),
-            ("best tuned: dynamic attention, T = 2", "dynamic_attention", {"down": 1, "temperature": 2}, 0.0900, 0.0014),
+            ("best tuned: dynamic attention, T = 2", "dynamic_attention", {"down": 1, "temperature": 2},
+             0.0900, 0.0014),
             ("expert", "health", {"backlog": 2, "wear": 1, "temperature": 1, "resume": 7}, 0.0822, 0.0012),
         ],
     },
@@ -168,7 +170,8 @@ def table(scenario, pools):
     bound = spec["bound"]
     bound_error = bound * np.mean([b.std(ddof=1) / b.mean() for _, b, _ in pools]) / np.sqrt(256)
     print(f"\n### {scenario}\n")
-    print("| row | prototype | cra, mean of pools | between pools | difference | prototype / LB | cra / LB | share of LB |")
+    print("| row | prototype | cra, mean of pools | between pools | difference | prototype / LB | cra / LB "
+          "| share of LB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     print(f"| clairvoyant bound, LB | {bound:.4f} ± {bound_error:.4f} | {bounds.mean():.4f} | {bounds.std(ddof=1):.4f} "
           f"| {far(bound, bounds, bound_error):+.1f} | | | |")
