@@ -79,7 +79,8 @@ TEST_CASE("es: starts as its base to the bit, finds better knobs, and returns th
   params.agent.learner = Evolution{};
   params.training.episodes = 4;
   params.training.validation_episodes = 16;
-  const Rule poor{"demand_backlog", {0.125, 1, 0, 0}};
+  Rule poor{"demand_backlog", {}};
+  for (const Knob& knob : baseline_knobs(poor.name, p)) poor.knobs.push_back(knob.grid.front());
   Trainer trainer(params, attention::Params{}, p, 7, poor, attention::make_cpu_engine);
   trainer.start();
   const sim::Exogenous x = sim::draw(p, 7, EpisodeSet::evaluation, 0, 64);
