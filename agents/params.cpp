@@ -41,6 +41,10 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
     problems.push_back({"agent.learner",
                         "is apg, which follows the gradient through the simulator, and service by "
                         "lottery has none; learners that explore work, reinforce among them"});
+  if (std::holds_alternative<Evolution>(p.agent.learner) && is_known(p.agent.base) &&
+      misfit(p.agent.base).empty() && baseline_knobs(p.agent.base, pool).empty())
+    problems.push_back({"agent.base", "is \"" + p.agent.base +
+                                          "\", which has no knobs, and es moves nothing else"});
   const std::int64_t limit = sim::evaluation_limit(pool);
   if (p.evaluation.episodes > limit)
     problems.push_back({"evaluation.episodes", "is " + std::to_string(p.evaluation.episodes) +

@@ -12,8 +12,6 @@ using namespace cra;
 using namespace cra::agents;
 using cra::testing::base_rule;
 using cra::testing::busy_ring;
-using cra::testing::must_resolve;
-using cra::testing::quiet_pool;
 using cra::testing::short_training;
 
 TEST_CASE("knobs: the grid at whole numbers, linear between and beyond, never past the limits") {
@@ -79,7 +77,8 @@ TEST_CASE("es: starts as its base to the bit, finds better knobs, and returns th
   params.agent.learner = Evolution{};
   params.training.episodes = 4;
   params.training.validation_episodes = 16;
-  const Rule poor{"demand_backlog", {0.125, 1, 0, 0}};
+  Rule poor{"demand_backlog", {}};
+  for (const Knob& knob : baseline_knobs(poor.name, p)) poor.knobs.push_back(knob.grid.front());
   Trainer trainer(params, attention::Params{}, p, 7, poor, attention::make_cpu_engine);
   trainer.start();
   const sim::Exogenous x = sim::draw(p, 7, EpisodeSet::evaluation, 0, 64);
@@ -100,4 +99,18 @@ TEST_CASE("es: starts as its base to the bit, finds better knobs, and returns th
   const double n = 64, se = std::sqrt((square / n - sum * sum / n / n) / (n - 1));
   CAPTURE(sum / n);
   CHECK(sum / n < -5 * se);
+}
+
+TEST_CASE("check: es wants a base that has knobs") {
+  Params params;
+  params.agent.learner = Evolution{};
+  const sim::Params pool = busy_ring(3, 5);
+  CHECK(check(params, pool).empty());  // the best one, whichever it is
+  params.agent.base = "demand_backlog";
+  CHECK(check(params, pool).empty());
+  params.agent.base = "uniform";
+  const std::vector<Problem> problems = check(params, pool);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].path == "agent.base");
+  CHECK(problems[0].text == "is \"uniform\", which has no knobs, and es moves nothing else");
 }

@@ -40,7 +40,7 @@ LearnedNet random_net(const sim::Params& pool, const PolicyKind& kind) {
   n.features = sim::feature_names(pool);
   attention::Params a;
   a.width = 8;
-  n.shape = attention::shape_of(a, sim::feature_count(pool));
+  n.shape = attention::shape_of(a, sim::feature_count(pool), pool.pool.nodes, 1);
   n.base = {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}};
   n.base_floor = 0.02;
   n.feature_mean.assign(n.features.size(), 0.5);

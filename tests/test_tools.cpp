@@ -334,7 +334,7 @@ TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left
 
 TEST_CASE("a bound that the best heuristic attains leaves no gap to close") {
   const Contestant best = contestant("strong", "heuristic", 0.6, 0);
-  const agents::Bound bound{best.cost, best.cost, best.cost, std::vector<std::int64_t>(40, 1), ""};
+  const agents::Bound bound{best.cost, best.cost, best.cost, std::vector<std::int64_t>(40, 1), {}, {}, ""};
   const Summary s = summarise({contestant("net", "learned", 0.7, 0), best}, 200, 1, bound);
   CHECK_FALSE(s.rows[0].gap_closed.has_value());
   CHECK(verdict_text(s).find("can lower it by more than 14 %.\nThere is nothing to gain: strong") !=
@@ -348,11 +348,11 @@ TEST_CASE("check_against: a policy below the bound is an error that names it and
   all[1].name = "net";
   all[1].outcome.cost = {0.4, 0.3};
   const auto bound = [](double second) {
-    return agents::Bound{{0.25, second}, {0.3, 0.3}, {0.3, 0.3}, {1, 1}, ""};
+    return agents::Bound{{0.25, second}, {0.3, 0.3}, {0.3, 0.3}, {1, 1}, {}, {}, ""};
   };
   CHECK_NOTHROW(check_against(bound(0.3), all));
   CHECK_NOTHROW(check_against(bound(0.3 * (1 + 5e-7)), all));
-  CHECK_NOTHROW(check_against({{}, {}, {}, {}, "a reason"}, all));
+  CHECK_NOTHROW(check_against({{}, {}, {}, {}, {}, {}, "a reason"}, all));
   CHECK_THROWS_WITH_AS(
       check_against(bound(0.35), all),
       "net costs 0.3 in test episode 1, less than the certified bound 0.35, which no policy can: "

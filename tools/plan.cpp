@@ -14,6 +14,15 @@ std::string bytes_words(double bytes) {
   return fixed(bytes, 0) + " bytes";
 }
 
+/// Environments that an update of the learner simulates.
+double environments(const agents::LearnerKind& learner, const agents::Training& t) {
+  const auto* evolution = std::get_if<agents::Evolution>(&learner);
+  const bool exact = std::holds_alternative<agents::Pathwise>(learner);
+  return static_cast<double>(t.episodes) * (exact                  ? 1
+                                            : evolution != nullptr ? evolution->population
+                                                                   : t.replicas);
+}
+
 }  // namespace
 
 std::string plan_text(const scenarios::Settings& s, bool train, std::size_t policies,
@@ -21,7 +30,7 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const agents::Training& t = s.agents.training;
   const agents::Evaluation& e = s.agents.evaluation;
   const double nodes = s.sim.pool.nodes, slots = s.sim.workload.slots;
-  const double envs = static_cast<double>(t.episodes) * t.replicas;
+  const double envs = environments(s.agents.agent.learner, t);
   const auto features = static_cast<int>(sim::feature_names(s.sim).size());
   const attention::Shape shape = attention::shape_of(s.attention, features, s.sim.pool.nodes,
                                                      static_cast<std::uint64_t>(s.seed));
@@ -32,7 +41,7 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   // with its features in float; a gradient per 64 environment-slots.
   const double drawn = 5 * 8 * slots * nodes;
   const double evaluation = drawn * static_cast<double>(std::max(e.episodes, e.tuning_episodes));
-  const double rollout = envs * slots * (nodes * (4 * features + 8) + 24) + drawn * t.episodes +
+  const double rollout = envs * slots * (nodes * (4 * features + 24) + 32) + drawn * t.episodes +
                          4 * parameters * envs * slots / 64;
   const double memory = std::max(evaluation, train ? rollout : 0.0) + 40e6;
 
@@ -41,14 +50,14 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const double per_policy =
       64.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (9 * nodes + 7);
   double disk = static_cast<double>(policies) * per_policy + recorded * drawn + 4e5;
-  if (train) disk += 4 * parameters + 64.0 * t.updates + 250.0 * t.updates;
+  if (train) disk += 4 * parameters + t.seeds * (64.0 + 250.0) * t.updates;
 
   std::string text;
   if (train) {
-    text += "training:   " + std::to_string(t.updates) + " updates x " + count_words(envs) +
-            " environments x " + count_words(slots) +
-            " slots = " + count_words(t.updates * envs * slots) + " env-steps, " +
-            count_words(parameters) + " parameters\n";
+    text += "training:   " + (t.seeds > 1 ? std::to_string(t.seeds) + " x " : std::string()) +
+            std::to_string(t.updates) + " updates x " + count_words(envs) + " environments x " +
+            count_words(slots) + " slots = " + count_words(t.seeds * t.updates * envs * slots) +
+            " env-steps, " + count_words(parameters) + " parameters\n";
   }
   text += "evaluation: " + std::to_string(policies) + " policies on " + std::to_string(e.episodes) +
           " test episodes; heuristics tuned on " + std::to_string(e.tuning_episodes) +

@@ -297,7 +297,8 @@ int run(const Arguments& a) {
   const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed));
   if (a.dry_run) {
     print(scenario.resolved);
-    tell(plan_text(s, true, 1 + baselines_of(s).size(), out.result));
+    const auto trainings = static_cast<std::size_t>(s.agents.training.seeds);
+    tell(plan_text(s, true, trainings + baselines_of(s).size(), out.result));
     return 0;
   }
   catch_stop_signals();

@@ -1,0 +1,173 @@
+// Learners reach allocations whose optimum is known from elsewhere. What changes over time is
+// hidden from the policies, so that what they learn is one allocation.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "agents/agents.h"
+#include "pools.h"
+#include "short_training.h"
+
+using namespace cra;
+using namespace cra::agents;
+using cra::testing::every_kind;
+using cra::testing::must_resolve;
+using cra::testing::name_of;
+using cra::testing::quiet_pool;
+
+namespace {
+
+using Numbers = std::vector<double>;
+
+sim::NodeValues per_node(const Numbers& x) {
+  sim::NodeValues v(0);
+  v.given = x;
+  return v;
+}
+
+/// Nodes differ by where they are on a ring: enough to tell them apart, and it never changes.
+void only_places(sim::Params& p) {
+  p.pool.geometry = sim::Geometry::ring;
+  p.observation.hidden = {"backlog", "arrivals", "error", "rate", "progress"};
+}
+
+/// The network that a short training from equal shares ends with.
+Network trained(const sim::Params& pool, const Params& params) {
+  attention::Params a;
+  a.width = 8;
+  Trainer trainer(params, a, pool, 7, {"uniform", {}}, attention::make_cpu_engine);
+  trainer.start();
+  while (!trainer.finished()) trainer.update();
+  return trainer.network();
+}
+
+/// What a policy grants in the last slot of an episode. [N]
+Numbers last_grant(const Network& n, const sim::Params& pool) {
+  const sim::Exogenous x = sim::draw(pool, 1, EpisodeSet::evaluation, 0, 1);
+  const Trajectory t = record(*make_learned(n, pool, attention::make_cpu_engine), pool, x, 1);
+  return {t.grant.end() - pool.pool.nodes, t.grant.end()};
+}
+
+Params pathwise(int updates) {
+  Params p;
+  p.agent.learner = Pathwise{0.02, 1};
+  p.agent.base_floor = 0;
+  p.training.updates = updates;
+  p.training.episodes = 1;  // nothing is random
+  p.training.validation_episodes = 1;
+  p.training.warmup_episodes = 1;
+  return p;
+}
+
+/// Three nodes that turn service into a falling error in the same slot, on a budget of 6.
+sim::Params anytime_pool(const Numbers& exponent) {
+  sim::Params p = quiet_pool(3, 2, 1);
+  p.pool.budget = 6;
+  p.pool.lag = 1;
+  p.pool.capacity = 100;
+  p.workload.importance = per_node({1, 2, 3});
+  sim::AnytimeError error;
+  error.floor = 0;
+  error.gain = per_node({.9, .8, .7});
+  error.scale = per_node({1, 2, 4});
+  error.exponent = per_node(exponent);
+  p.errors = error;
+  only_places(p);
+  must_resolve(p);
+  return p;
+}
+
+double anytime_value(const Numbers& s, const Numbers& exponent) {
+  const Numbers w{1, 2, 3}, a{.9, .8, .7}, x0{1, 2, 4};
+  double sum = 0;
+  for (std::size_t n = 0; n < 3; ++n) sum += w[n] * a[n] * std::pow(1 + s[n] / x0[n], -exponent[n]);
+  return sum;
+}
+
+/// Of the optimum, and of what equal shares leave to gain.
+void check_value(double value, double optimum, double uniform) {
+  CHECK(value <= optimum * 1.001);
+  CHECK(value >= optimum * (1 - 1e-6));  // six digits of it are known
+  CHECK(uniform - value >= 0.99 * (uniform - optimum));
+}
+
+}  // namespace
+
+TEST_CASE("apg: t3 and t4 of the model, one slot's shares of a budget") {
+  const Numbers one(3, 1.0), mixed{.5, 1, 1.5}, equal(3, 2.0);
+  CHECK(anytime_value(equal, one) == doctest::Approx(2.5).epsilon(1e-6));
+  CHECK(anytime_value(equal, mixed) == doctest::Approx(2.462710).epsilon(1e-6));
+  const Numbers t3 = last_grant(trained(anytime_pool(one), pathwise(200)), anytime_pool(one));
+  CHECK(std::accumulate(t3.begin(), t3.end(), 0.0) == doctest::Approx(6).epsilon(1e-9));
+  check_value(anytime_value(t3, one), 2.443261, 2.5);
+  const Numbers t4 = last_grant(trained(anytime_pool(mixed), pathwise(200)), anytime_pool(mixed));
+  check_value(anytime_value(t4, mixed), 2.339287, 2.462710);
+}
+
+TEST_CASE("apg: t7 of the model, steady effort against forgetting") {
+  sim::Params p = quiet_pool(3, 300, 0);
+  p.pool.groups = {{"tasks", 3, sim::Dynamics::progress}};
+  p.pool.budget = 3;
+  p.pool.lag = 1;
+  p.pool.capacity = 100;
+  sim::PowerLawError error;
+  error.floor = 0;
+  error.gain = per_node({.9, .8, .7});
+  error.scale = per_node({6, 12, 18});
+  error.exponent = 1.2;
+  p.progress.error = error;
+  p.progress.forgetting = 0.08;
+  p.progress.start = 1 / 0.08;  // about where it stays
+  only_places(p);
+  must_resolve(p);
+  const Numbers s = last_grant(trained(p, pathwise(200)), p);
+  const auto value = [](const Numbers& rate) {
+    const Numbers a{.9, .8, .7}, x0{6, 12, 18};
+    double sum = 0;
+    for (std::size_t n = 0; n < 3; ++n) sum += a[n] * std::pow(1 + rate[n] / .08 / x0[n], -1.2);
+    return sum;
+  };
+  CHECK(value({1, 1, 1}) == doctest::Approx(.944505).epsilon(1e-6));
+  check_value(value(s), .943674, .944505);
+}
+
+TEST_CASE("learners that explore: shares of one server among Bernoulli queues" * doctest::skip()) {
+  // sum a (1 - a) / (p - a) is least, 4.562716, at shares (.114531, .188826, .318435, .378209).
+  const Numbers a{.05, .1, .2, .25};
+  sim::Params p = quiet_pool(4, 400, 0);
+  sim::BernoulliPart jobs;
+  jobs.rate = per_node(a);
+  p.workload.parts = {jobs};
+  p.workload.abandonment = 0;
+  p.errors = sim::LinearError{1};
+  p.pool.service = sim::LotteryService{};
+  only_places(p);
+  must_resolve(p);
+  for (const LearnerKind& kind : every_kind<LearnerKind>()) {
+    if (std::holds_alternative<Pathwise>(kind) || std::holds_alternative<Evolution>(kind)) continue;
+    for (const PolicyKind& policy : every_kind<PolicyKind>()) {
+      Params params;
+      params.agent.learner = kind;
+      // Queues remember for hundreds of slots.
+      std::visit(
+          [](auto& k) {
+            if constexpr (requires { k.discount; }) k.discount = 0.99;
+            if constexpr (requires { k.proximal; }) k.proximal.discount = 0.99;
+            if constexpr (requires { k.score; }) k.score.discount = 0.99;
+          },
+          params.agent.learner);
+      params.agent.policy = policy;
+      params.training.updates = 100;
+      params.training.episodes = 8;
+      params.training.warmup_episodes = 8;
+      const Numbers grant = last_grant(trained(p, params), p);
+      const double sum = std::accumulate(grant.begin(), grant.end(), 0.0);
+      double cost = 0;
+      for (std::size_t n = 0; n < 4; ++n) cost += a[n] * (1 - a[n]) / (grant[n] / sum - a[n]);
+      MESSAGE(name_of(kind) << ", policy " << policy.index() << ": " << cost);
+      CHECK(cost > 4.5627);
+      CHECK(cost < 1.02 * 4.562716);
+    }
+  }
+}
