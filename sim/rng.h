@@ -16,27 +16,27 @@ std::array<std::uint32_t, 4> philox_block(std::array<std::uint32_t, 4> counter,
 /// What a stream of draws is for. Streams never overlap. Append only: the numbers are part of
 /// what makes old results reproducible.
 enum class Stream : std::uint8_t {
-  noise = 0,        ///< arrival noise
-  cascade = 1,      ///< platoon starts, places, lengths
-  poisson = 2,      ///< compound Poisson arrivals
-  window = 3,       ///< which window of a trace, and its jitter
-  node_values = 4,  ///< per-node parameters given as a distribution
-  exploration = 5,  ///< policy noise
-  weights = 6,      ///< initial network weights
-  bootstrap = 7,    ///< resampling of episodes
-  bursts = 8,       ///< storms and their bursts
-  diurnal = 9,      ///< time of day at the start
-  regime = 10,      ///< levels of regimes
-  drift = 11,       ///< steps of wandering rates
-  heavy_tail = 12,  ///< numbers and sizes of jobs
-  failures = 13,    ///< wear, failure, repair, health signal
-  shift = 15,       ///< shifts of what progress nodes learn
-  calendar = 14,    ///< importance over time
-  contagion = 16,   ///< bursts that raise the chance of bursts
-  frames = 17,      ///< where in its period a node is
-  two_state = 18,   ///< state of a switch
-  minibatches = 19, ///< order in which a learner meets its steps
-  lottery = 24,     ///< whom the server draws, and whether it finishes
+  noise = 0,         ///< arrival noise
+  cascade = 1,       ///< platoon starts, places, lengths
+  poisson = 2,       ///< compound Poisson arrivals
+  window = 3,        ///< which window of a trace, and its jitter
+  node_values = 4,   ///< per-node parameters given as a distribution
+  exploration = 5,   ///< policy noise
+  weights = 6,       ///< initial network weights
+  bootstrap = 7,     ///< resampling of episodes
+  bursts = 8,        ///< storms and their bursts
+  diurnal = 9,       ///< time of day at the start
+  regime = 10,       ///< levels of regimes
+  drift = 11,        ///< steps of wandering rates
+  heavy_tail = 12,   ///< numbers and sizes of jobs
+  failures = 13,     ///< wear, failure, repair, health signal
+  shift = 15,        ///< shifts of what progress nodes learn
+  calendar = 14,     ///< importance over time
+  contagion = 16,    ///< bursts that raise the chance of bursts
+  frames = 17,       ///< where in its period a node is
+  two_state = 18,    ///< state of a switch
+  minibatches = 19,  ///< order in which a learner meets its steps
+  lottery = 24,      ///< whom the server draws, and whether it finishes
 };
 
 /// Which family of episodes an episode number belongs to; families never share random numbers.

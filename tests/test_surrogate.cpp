@@ -47,7 +47,7 @@ LearnedNet random_net(const sim::Params& pool, const PolicyKind& kind) {
   n.feature_scale.assign(n.features.size(), 0.7);
   n.theta = attention::initial_parameters(n.shape, 3);
   const ThetaLayout layout(n.shape);
-  for (const double x : random_numbers(static_cast<std::size_t>(2 * n.shape.width), 0.2, 4, 0))
+  for (const double x : random_numbers(2 * static_cast<std::size_t>(n.shape.width), 0.2, 4, 0))
     n.theta.push_back(static_cast<float>(x));
   n.theta.push_back(static_cast<float>(initial_log_spread(kind, pool.pool.nodes)));
   return {std::move(n), pool, attention::make_cpu_engine};
@@ -164,7 +164,7 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
       const ThetaLayout layout(shape);
       const int slots = 3, width = shape.width;
       const std::int64_t rows = std::int64_t{slots} * nodes;
-      const auto count = static_cast<std::size_t>(slots * size);
+      const auto count = static_cast<std::size_t>(slots) * static_cast<std::size_t>(size);
       // Theta, then the critic's head.
       Numbers theta =
           random_numbers(static_cast<std::size_t>(layout.size() + width + 1), 0.3, net, 0);
