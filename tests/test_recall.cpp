@@ -1,6 +1,8 @@
 // A policy read back from a result: every kind of attention and every control, exactly as it was.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "pools.h"
 #include "results/results.h"
 #include "tools/recall.h"
@@ -28,6 +30,8 @@ results::RunFile stored(const agents::Network& n) {
                  {"base_knob_value", n.base.knobs},
                  {"base", text(n.base.name)},
                  {"base_floor", std::vector<double>{n.base_floor}},
+                 {"kind", text("logistic_normal")},
+                 {"least_alpha", std::vector<double>{std::nan("")}},
                  {"attention", text(name_of(n.shape.form))},
                  {"width", whole(n.shape.width)},
                  {"heads", whole(n.shape.heads)},

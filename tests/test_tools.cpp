@@ -334,7 +334,8 @@ TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left
 
 TEST_CASE("a bound that the best heuristic attains leaves no gap to close") {
   const Contestant best = contestant("strong", "heuristic", 0.6, 0);
-  const agents::Bound bound{best.cost, best.cost, best.cost, std::vector<std::int64_t>(40, 1), {}, {}, ""};
+  const agents::Bound bound{best.cost, best.cost, best.cost, std::vector<std::int64_t>(40, 1),
+                            {},        {},        ""};
   const Summary s = summarise({contestant("net", "learned", 0.7, 0), best}, 200, 1, bound);
   CHECK_FALSE(s.rows[0].gap_closed.has_value());
   CHECK(verdict_text(s).find("can lower it by more than 14 %.\nThere is nothing to gain: strong") !=

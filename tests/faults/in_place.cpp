@@ -50,7 +50,7 @@ void train(const std::string& path, const std::string& metrics, bool resume) {
     if (u <= done) continue;
     const cra::testing::TemporaryFolder elsewhere;
     const std::string good = elsewhere / "good";
-    cra::results::write_checkpoint(good, {{"updates", std::vector<std::int64_t>{u}}});
+    cra::results::write_checkpoint(good, {{"0.updates", std::vector<std::int64_t>{u}}});
     write_in_place(path, cra::results::read_file(good, 1 << 20));
   }
 }

@@ -95,7 +95,7 @@ def updates_in(path):
     if hashlib.sha256(image).digest() != sha:
         return -1
     with h5py.File(io.BytesIO(image)) as file:
-        return int(file["updates"][0])
+        return int(file["0.updates"][0])  # of the first training
 
 
 def logged_updates(folder):
