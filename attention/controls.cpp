@@ -77,8 +77,10 @@ std::vector<int> shuffled_orders(const Shape& s, int nodes) {
         for (int j = 0; j < b.nodes; ++j) key.push_back(draws_at(s, episode, i, j).uniform());
         int* const order = orders.data() + b.offset + h * b.size_of_head() + i * b.nodes;
         std::iota(order, order + b.nodes, 0);
-        std::stable_sort(order, order + b.nodes, [&](int left, int right) {
-          return key[static_cast<std::size_t>(left)] < key[static_cast<std::size_t>(right)];
+        std::sort(order, order + b.nodes, [&](int left, int right) {
+          const double a = key[static_cast<std::size_t>(left)];
+          const double c = key[static_cast<std::size_t>(right)];
+          return a < c || (a == c && left < right);
         });
       }
   return orders;

@@ -114,8 +114,8 @@ TEST_CASE("step_queue_rows: the same bits on every instruction set and for any s
       CAPTURE(nodes);
       CAPTURE(kernel.name);
       for (const Column c : kColumns)
-        CHECK(std::memcmp((b.*c).data(), (reference.*c).data(), (b.*c).size() * sizeof(double)) ==
-              0);
+        CHECK(((b.*c).empty() || std::memcmp((b.*c).data(), (reference.*c).data(),
+                                             (b.*c).size() * sizeof(double)) == 0));
     }
   }
 }
