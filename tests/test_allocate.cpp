@@ -210,6 +210,7 @@ TEST_CASE("gps: what a node has no work for serves the others by weight, within 
   x.arrivals = {9, 4.5, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   std::fill_n(x.availability.begin(), 3, 1.0);
   x.availability[0] = 0;
+  x.steady = false;
   b = reset(p, x, {0});
   step(p, x, b, {w.data(), 1, 3});
   check_near(b.served, {0, 4.5, 5.5});

@@ -165,6 +165,7 @@ TEST_CASE("lottery: who is drawn is served one job, if it is up, has one and com
   x.ticket[2] = 0.1;
   x.completion[2] = 0.1;
   x.availability[x.at(0, 2)] = 0;  // node 0, down
+  x.steady = false;
   x.ticket[3] = 0.3;
   x.completion[3] = 0.1;  // node 1 again: its last job
   x.ticket[4] = 0.3;
