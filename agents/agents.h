@@ -136,9 +136,18 @@ std::vector<attention::Tensor> layout(const Network& n);
 /// Makes the encoder on the device of the caller's choice.
 using EngineFactory = std::function<std::unique_ptr<attention::Engine>(const attention::Shape&)>;
 
+/// A network trained in a pool of `from` nodes as it decides in one of `to` nodes. Marginal gains
+/// are per share of the budget, of which a node's fair part is 1 / N: what divides them, or is
+/// added to them, grows with N. All other features are per node already. \param from, to  >= 1
+Network resized(Network n, int from, int to);
+
+/// Why a network cannot decide in a pool, as the end of a sentence, "it reads the features ...";
+/// empty when it can. Pools may differ from the one it was trained in by their number of nodes.
+std::string network_misfit(const Network& n, const sim::Params& p);
+
 /// The deterministic policy of a network: softmax of the mean logits.
-/// \param p  outlives the policy  \throws InputError when the network does not fit the pool's
-/// features
+/// \param p  outlives the policy  \throws InputError when the network does not fit the pool, see
+/// network_misfit(), or its sizes are wrong
 std::unique_ptr<Policy> make_learned(Network n, const sim::Params& p, const EngineFactory& engine);
 
 // ---- evaluation ------------------------------------------------------------------------

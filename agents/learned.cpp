@@ -42,27 +42,83 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+/// The names of `some` that are not in `others`.
+std::vector<std::string> without(const std::vector<std::string>& some,
+                                 const std::vector<std::string>& others) {
+  std::vector<std::string> left;
+  for (const std::string& name : some)
+    if (std::find(others.begin(), others.end(), name) == others.end()) left.push_back(name);
+  return left;
+}
+
+/// How the features that a network reads differ from those of a pool; "" when they do not.
+std::string other_features(const std::vector<std::string>& read,
+                           const std::vector<std::string>& there) {
+  if (read == there) return "";
+  const std::vector<std::string> lacking = without(read, there), unknown = without(there, read);
+  std::string text;
+  if (!lacking.empty()) text = "it reads " + joined(lacking) + ", which this pool does not have";
+  if (!unknown.empty()) {
+    text += text.empty() ? "" : "; ";
+    text += "it was trained without " + joined(unknown) + ", which this pool has";
+  }
+  return text.empty() ? "it reads the features of this pool in another order: " + joined(read)
+                      : text;
+}
+
+/// Why the base heuristic of a network cannot run in a pool; "" when it can.
+std::string other_base(const Rule& base, const sim::Params& p) {
+  const std::string start = "it starts from the heuristic " + base.name;
+  const std::vector<std::string> known = baseline_names();
+  if (std::find(known.begin(), known.end(), base.name) == known.end())
+    return start + ", which this program does not know";
+  for (const std::string& why : {baseline_misfit(base.name, p), unlearnable(base.name)})
+    if (!why.empty()) return start + ", which " + why;
+  std::vector<std::string> names;
+  for (const Knob& knob : baseline_knobs(base.name, p)) names.push_back(knob.name);
+  if (names.size() == base.knobs.size()) return "";
+  return start + " with " + std::to_string(base.knobs.size()) +
+         " knobs; in this pool that heuristic has " + std::to_string(names.size()) +
+         (names.empty() ? "" : " (" + joined(names) + ")");
+}
+
 void check_fit(const Network& n, const sim::Params& p) {
-  const std::vector<std::string> expected = sim::feature_names(p);
-  if (n.features != expected)
-    throw InputError("the policy was trained on other features (" + joined(n.features) +
-                     ") than this pool has (" + joined(expected) + ")");
+  if (const std::string why = network_misfit(n, p); !why.empty())
+    throw InputError("the policy does not fit this pool: " + why);
   const ThetaLayout layout(n.shape);
   const auto is = [&](const char* what, std::size_t found, std::size_t want) {
     if (found != want)
       throw InputError(std::string("the policy's ") + what + " has " + std::to_string(found) +
                        " numbers, expected " + std::to_string(want));
   };
-  if (n.shape.nodes != 0 && n.shape.nodes != p.pool.nodes)
-    throw InputError("the policy's static attention weights are those of " +
-                     std::to_string(n.shape.nodes) + " nodes; this pool has " +
-                     std::to_string(p.pool.nodes));
   is("theta", n.theta.size(), static_cast<std::size_t>(layout.size()));
   is("feature_mean", n.feature_mean.size(), n.features.size());
   is("feature_scale", n.feature_scale.size(), n.features.size());
 }
 
 }  // namespace
+
+Network resized(Network n, int from, int to) {
+  CRA_CHECK(from >= 1 && to >= 1, "resized: from " + std::to_string(from) + " to " +
+                                      std::to_string(to) + " nodes, expected at least 1");
+  if (from == to) return n;
+  const double larger = static_cast<double>(to) / from;
+  for (std::size_t f = 0; f < n.features.size(); ++f)
+    if (n.features[f] == "marginal_gain" || n.features[f] == "margin_ahead") {
+      n.feature_mean.at(f) *= larger;
+      n.feature_scale.at(f) /= larger;
+    }
+  if (n.base.name == "margin" || n.base.name == "margin_ahead") n.base.knobs.at(0) *= larger;
+  return n;
+}
+
+std::string network_misfit(const Network& n, const sim::Params& p) {
+  if (std::string why = other_features(n.features, sim::feature_names(p)); !why.empty()) return why;
+  if (n.shape.nodes != 0 && n.shape.nodes != p.pool.nodes)
+    return "its static attention weights are those of " + std::to_string(n.shape.nodes) +
+           " nodes, and this pool has " + std::to_string(p.pool.nodes);
+  return other_base(n.base, p);
+}
 
 template <class T>
 std::int64_t first_non_finite(std::span<const T> x) {

@@ -22,7 +22,7 @@ std::vector<std::string> text(const std::string& x) { return {x}; }
 std::vector<std::int64_t> whole(std::int64_t x) { return {x}; }
 
 /// /policy of a network, as results/FORMAT.md describes it.
-results::RunFile stored(const agents::Network& n) {
+results::RunFile stored(const agents::Network& n, std::size_t nodes = 5) {
   GroupData g{"policy", {{"feature", n.features}}, {}};
   g.variables = {{"theta", n.theta},
                  {"feature_mean", n.feature_mean},
@@ -42,7 +42,7 @@ results::RunFile stored(const agents::Network& n) {
                  {"weights_seed", whole(static_cast<std::int64_t>(n.shape.seed))},
                  {"weights_nodes", whole(n.shape.nodes)},
                  {"positions", text(name_of(n.shape.positions))}};
-  return {{}, {g}};
+  return {{}, {g, {"node", {{"node", std::vector<std::string>(nodes, "node")}}, {}}}};
 }
 
 agents::Network network(const sim::Params& p, const attention::Params& a, std::uint64_t seed) {
@@ -111,4 +111,75 @@ TEST_CASE("network_of: what no encoder can be is refused, with the place") {
         "machine");
   CHECK(message("weights", text("static")) ==
         "r.h5: /policy: static weights, and only they, are those of a number of nodes, which is 0");
+}
+
+TEST_CASE("network_of: what is per share of the budget follows the number of nodes") {
+  const sim::Params p = busy_ring(5, 4), larger = busy_ring(20, 4);
+  agents::Network n = network(p, {}, 1);
+  for (std::size_t f = 0; f < n.features.size(); ++f) n.feature_mean[f] = 1, n.feature_scale[f] = 8;
+  const agents::Network same = tools::network_of(stored(n), "r.h5", p);
+  CHECK(same.feature_mean == n.feature_mean);
+  CHECK(same.feature_scale == n.feature_scale);
+  const agents::Network back = tools::network_of(stored(n), "r.h5", larger);
+  int moved = 0;
+  for (std::size_t f = 0; f < n.features.size(); ++f) {
+    const bool gain = n.features[f] == "marginal_gain";
+    CAPTURE(n.features[f]);
+    CHECK(back.feature_mean[f] == (gain ? 4 : 1));
+    CHECK(back.feature_scale[f] == (gain ? 2 : 8));
+    moved += gain ? 1 : 0;
+  }
+  CHECK(moved == 1);
+  CHECK(back.base.knobs == n.base.knobs);
+  n.base = {"margin", {0.5, 2}};
+  CHECK(tools::network_of(stored(n), "r.h5", larger).base.knobs == std::vector<double>{2, 2});
+}
+
+TEST_CASE(
+    "network_of: a pool that the policy cannot run in is refused, and what differs is named") {
+  const sim::Params p = busy_ring(5, 4);
+  const auto message = [&](const agents::Network& n, const sim::Params& pool) {
+    try {
+      tools::network_of(stored(n), "r.h5", pool);
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  const agents::Network n = network(p, {}, 1);
+  CHECK(message(n, p) == "no error");
+  CHECK(message(n, busy_ring(9, 4)) == "no error");
+  sim::Params flat = p;
+  flat.pool.geometry = sim::Geometry::none;
+  CHECK(message(n, flat) ==
+        "r.h5: its policy does not fit: it reads position_cos, position_sin, which this pool does "
+        "not have");
+  CHECK(message(network(flat, {}, 1), p) ==
+        "r.h5: its policy does not fit: it was trained without position_cos, position_sin, which "
+        "this pool has");
+  agents::Network other = n;
+  std::swap(other.features[0], other.features[1]);
+  CHECK(message(other, p).substr(0, 85) ==
+        "r.h5: its policy does not fit: it reads the features of this pool in another order: b");
+  other = n;
+  other.base = {"mpc", {}};
+  CHECK(
+      message(other, p) ==
+      "r.h5: its policy does not fit: it starts from the heuristic mpc, which plans ahead in every "
+      "slot");
+  other.base = {"magic", {}};
+  CHECK(
+      message(other, p) ==
+      "r.h5: its policy does not fit: it starts from the heuristic magic, which this program does "
+      "not know");
+  other.base = {"demand", {}};
+  CHECK(message(other, p) ==
+        "r.h5: its policy does not fit: it starts from the heuristic demand with 0 knobs; in this "
+        "pool that heuristic has 1 (slow)");
+  attention::Params fixed;
+  fixed.weights = attention::Weights::average;
+  CHECK(
+      message(network(p, fixed, 1), busy_ring(6, 4)) ==
+      "r.h5: its policy does not fit: its static attention weights are those of 5 nodes, and this "
+      "pool has 6");
 }

@@ -120,15 +120,16 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");
-  const Texts known = agents::baselines_for(p);
-  if (std::find(known.begin(), known.end(), n.base.name) == known.end() ||
-      !agents::unlearnable(n.base.name).empty() ||
-      agents::baseline_knobs(n.base.name, p).size() != n.base.knobs.size()) {
-    throw InputError(path + ": /policy/base is \"" + n.base.name + "\" with " +
-                     std::to_string(n.base.knobs.size()) +
-                     " knobs; this pool has no such heuristic");
-  }
-  return n;
+  if (const std::string why = agents::network_misfit(n, p); !why.empty())
+    throw InputError(path + ": its policy does not fit: " + why);
+  for (const auto& [what, found] : {std::pair{"feature_mean", n.feature_mean.size()},
+                                    {"feature_scale", n.feature_scale.size()}})
+    if (found != n.features.size())
+      throw InputError(path + ": /policy/" + what + " has " + std::to_string(found) +
+                       " numbers, expected " + std::to_string(n.features.size()));
+  const std::size_t nodes = values<std::string>(group_of(run, "node", path), "node").size();
+  return agents::resized(std::move(n), static_cast<int>(std::max<std::size_t>(1, nodes)),
+                         p.pool.nodes);
 }
 
 agents::Bound bound_of(const results::RunFile& run, const std::string& path) {

@@ -10,8 +10,9 @@
 
 namespace cra::tools {
 
-/// The learned policy of a result, for a pool. \throws InputError  when there is none, or its base
-/// is not a heuristic of that pool
+/// The learned policy of a result, for a pool: agents::resized() when it has another number of
+/// nodes. \throws InputError  when there is none, or it does not fit that pool
+/// (agents::network_misfit)
 agents::Network network_of(const results::RunFile& run, const std::string& path,
                            const sim::Params& p);
 
