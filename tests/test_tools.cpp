@@ -13,6 +13,7 @@
 
 #include "tools/arguments.h"
 #include "tools/arithmetic.h"
+#include "tools/columns.h"
 #include "tools/contest.h"
 #include "tools/metrics.h"
 #include "tools/outputs.h"
@@ -100,6 +101,24 @@ Contestant contestant(const std::string& name, const std::string& kind, double b
 }  // namespace
 
 // ---- arguments -------------------------------------------------------------------------
+
+TEST_CASE("split_values: commas inside brackets, braces and quotes do not divide") {
+  using Texts = std::vector<std::string>;
+  CHECK(split_values("easy,hard") == Texts{"easy", "hard"});
+  CHECK(split_values("[1, 2],[3,[4,5]],6") == Texts{"[1, 2]", "[3,[4,5]]", "6"});
+  CHECK(split_values("[{kind: poisson, rate: 1}],{a: 1, b: 2}") ==
+        Texts{"[{kind: poisson, rate: 1}]", "{a: 1, b: 2}"});
+  CHECK(split_values("'a,b',\"c'd,e\"") == Texts{"'a,b'", "\"c'd,e\""});
+  CHECK(split_values("a,,b,") == Texts{"a", "", "b", ""});
+}
+
+TEST_CASE("arguments: a scenario among the words of --policy and --vary is the scenario") {
+  const Arguments a = parsed({"evaluate", "--policy", "r.h5", "demand", "a.yaml", "--vary", "x=1,2",
+                              "b.yml", "y=f.yaml,3"});
+  CHECK(a.policies == std::vector<std::string>{"r.h5", "demand"});
+  CHECK(a.files == std::vector<std::string>{"a.yaml", "b.yml"});
+  CHECK(a.vary == std::vector<std::vector<std::string>>{{"x=1,2", "y=f.yaml,3"}});
+}
 
 TEST_CASE("arguments: a full call, and where the seed goes") {
   const Arguments a =

@@ -45,11 +45,23 @@ constexpr std::array<Command, 6> kCommands{{
      "Ctrl-C, TERM or USR1 finish the update, write the checkpoint and exit with 85; a second\n"
      "Ctrl-C stops at once. --resume continues from the checkpoint, bit for bit; where there is\n"
      "none it starts from the beginning, and where the result is complete it prints it again.\n"},
-    {"evaluate", kEvaluate, "SCENARIO.yaml", 1, 1,
+    {"evaluate", kEvaluate, "SCENARIO.yaml...", 1, 100000,
      "evaluate without training: saved policies, or heuristics by name",
      "A word after --policy that names a file is a result file, and stands for the learned policy\n"
-     "in it, called by the file's name; any other word is a heuristic, tuned before it is "
-     "compared.\n"},
+     "in it, called by the file's name; any other word is a heuristic, tuned in every scenario\n"
+     "before it is compared there.\n"
+     "\n"
+     "With several scenarios, or values of --vary, the policies meet the test episodes of each, "
+     "and\n"
+     "the table is a matrix: policies by scenarios. A learned policy runs in pools of another "
+     "size,\n"
+     "and under any load or trace, as long as its features are there. Every column has a result\n"
+     "file of its own; FILE.h5 of --out then stands for FILE-COLUMN.h5.\n"
+     "\n"
+     "  cra evaluate scenarios/traffic.yaml --policy traffic.h5 gcmu_soft \\\n"
+     "      --vary workload.level=easy,normal,hard\n"
+     "  cra evaluate scenarios/traffic.yaml --policy traffic.h5 gcmu_soft \\\n"
+     "      --set workload.importance=1 --vary pool.nodes=12,24,48 pool.budget=12,24,48\n"},
     {"check", kCheck, "FILE...", 1, 100000,
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
@@ -82,11 +94,13 @@ struct Option {
   const char* doc;
 };
 
-constexpr std::array<Option, 15> kOptions{{
+constexpr std::array<Option, 16> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate,
      "what to evaluate; several words, and repeatable"},
     {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kBench,
      "override a key of the scenario; repeatable, in order (see cra keys)"},
+    {"vary", 0, "KEY.PATH=V1,V2,... ...", true, kEvaluate,
+     "a column for every value; keys of one --vary change together, several --vary combine"},
     {"seed", 0, "N", false, kRun | kEvaluate | kBench,
      "root of all random numbers; the same as --set seed=N"},
     {"episodes", 0, "N", false, kBench, "of bound: test episodes of each scenario; default 24"},
@@ -155,7 +169,8 @@ po::options_description describe(const Command& c) {
       all.add_options()(name.c_str(), "");
     } else {
       auto* value = po::value<std::vector<std::string>>();
-      if (std::string_view(o.name) == "policy") value->multitoken();
+      const std::string_view option = o.name;
+      if (option == "policy" || option == "vary") value->multitoken();
       all.add_options()(name.c_str(), value, "");
     }
   }
@@ -199,6 +214,22 @@ Device device_of(const std::string& text) {
   throw UsageError("--device is \"" + text + "\", expected auto, cpu or cuda");
 }
 
+bool ends_in(const std::string& word, std::string_view end) {
+  return word.size() > end.size() && word.substr(word.size() - end.size()) == end;
+}
+
+/// Options that take several words also take the scenario that follows them: it goes where it
+/// belongs. \returns the others
+std::vector<std::string> without_scenarios(const std::vector<std::string>& words, Arguments& a) {
+  std::vector<std::string> left;
+  for (const std::string& word : words) {
+    const bool scenario =
+        (ends_in(word, ".yaml") || ends_in(word, ".yml")) && word.find('=') == std::string::npos;
+    (scenario ? a.files : left).push_back(word);
+  }
+  return left;
+}
+
 void store(Arguments& a, const std::string& name, const std::vector<std::string>& values,
            std::string& seed) {
   if (name == "help") a.help = true;
@@ -213,7 +244,11 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "json-schema") a.json_schema = true;
   if (name == "operand") a.files.push_back(values.at(0));
   if (name == "set") a.set.push_back(values.at(0));
-  if (name == "policy") a.policies.insert(a.policies.end(), values.begin(), values.end());
+  if (name == "policy") {
+    const std::vector<std::string> words = without_scenarios(values, a);
+    a.policies.insert(a.policies.end(), words.begin(), words.end());
+  }
+  if (name == "vary") a.vary.push_back(without_scenarios(values, a));
   if (name == "seed") seed = std::to_string(whole_number("--seed", values.at(0), 0, 1LL << 53));
   if (name == "threads") {
     a.threads = static_cast<int>(whole_number("--threads", values.at(0), 1, 1024));
@@ -241,7 +276,9 @@ void check_stage(const Arguments& a) {
 void check_operands(const Arguments& a, const Command& c) {
   const std::string call = "cra " + std::string(c.name);
   if (a.files.size() < c.fewest) {
-    const char* what = c.bit == kBench ? "a stage" : c.most == 1 ? "a scenario file" : "a file";
+    const char* what = c.bit == kBench                     ? "a stage"
+                       : c.bit == kEvaluate || c.most == 1 ? "a scenario file"
+                                                           : "a file";
     throw UsageError(call + " needs " + what + ": " + call + " " + c.operand);
   }
   if (a.files.size() > c.most) {

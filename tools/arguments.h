@@ -21,9 +21,10 @@ struct Arguments {
   std::string command;             ///< "run", ..., or "help" or "version"
   std::vector<std::string> files;  ///< the words that are no options
   std::vector<std::string> set;    ///< key.path=value, in order; `--seed N` is `seed=N` at the end
-  std::vector<std::string> policies;  ///< of --policy
-  int threads = 0;                    ///< 0 = choose
-  std::int64_t episodes = 0;          ///< of --episodes; 0 = choose
+  std::vector<std::string> policies;           ///< of --policy
+  std::vector<std::vector<std::string>> vary;  ///< the words of every --vary
+  int threads = 0;                             ///< 0 = choose
+  std::int64_t episodes = 0;                   ///< of --episodes; 0 = choose
   Device device = Device::automatic;
   std::string out;  ///< empty = the default path
   bool resume = false, force = false, dry_run = false;

@@ -1,11 +1,14 @@
-// cra evaluate: saved policies and heuristics on the test episodes of a scenario, no training.
+// cra evaluate: saved policies and heuristics on the test episodes of scenarios, no training.
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "tools/assemble.h"
+#include "tools/columns.h"
 #include "tools/commands.h"
 #include "tools/contest.h"
+#include "tools/matrix.h"
 #include "tools/outputs.h"
 #include "tools/plan.h"
 #include "tools/provenance.h"
@@ -60,36 +63,54 @@ std::string label_of(const std::string& file, const std::vector<Candidate>& take
   return free ? stem : file;
 }
 
-}  // namespace
+/// What every column needs of the files after --policy.
+struct Stored {
+  std::string file;
+  results::RunFile run;  ///< /policy and /node alone
+};
 
-int evaluate(const Arguments& a) {
-  check_out(a);
-  const Wanted wanted = sort_out(a.policies);
-  const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
-  const scenarios::Settings& s = scenario.settings;
-  for (const std::string& name : wanted.baselines)
-    if (const std::string why = agents::baseline_misfit(name, s.sim); !why.empty())
-      throw UsageError("--policy names \"" + name + "\", which " + why);
-  const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed) + "-evaluate");
-  if (a.dry_run) {
-    print(scenario.resolved);
-    tell(plan_text(s, false, wanted.files.size() + wanted.baselines.size(), out.result));
-    return 0;
+std::vector<Stored> read_policies(const std::vector<std::string>& files) {
+  std::vector<Stored> all;
+  for (const std::string& file : files) {
+    results::RunFile run = results::read_run(file);
+    if (run.group("policy") == nullptr)
+      throw InputError(file + ": there is no learned policy in it (no group /policy)");
+    std::erase_if(run.groups, [](const results::GroupData& g) {
+      return g.name != "policy" && g.name != "node";
+    });
+    all.push_back({file, std::move(run)});
   }
-  prepare_folder(a, out);
-  const results::Lock lock(out.result);
-  refuse_existing(a, out);
+  return all;
+}
 
+/// Says no before the work when a policy cannot run in a column.
+void check_fit(const Column& c, const Wanted& wanted, const std::vector<Stored>& stored,
+               bool several) {
+  const std::string where = several ? "in " + c.name() + ": " : "";
+  const sim::Params& p = c.scenario.settings.sim;
+  for (const std::string& name : wanted.baselines)
+    if (const std::string why = agents::baseline_misfit(name, p); !why.empty())
+      throw UsageError(where + "--policy names \"" + name + "\", which " + why);
+  try {
+    for (const Stored& s : stored) network_of(s.run, s.file, p);
+  } catch (const InputError& e) {
+    throw InputError(where + e.what());
+  }
+}
+
+/// A column's comparison, from the tuning to its result file.
+ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& wanted,
+                             const std::vector<Stored>& stored, const Outputs& out,
+                             Progress& progress) {
+  const scenarios::Settings& s = c.scenario.settings;
   Circumstances about{a.words, "", now_utc()};
   about.threads = set_threads(a);
   about.device = a.device == Device::cuda ? "cuda" : "cpu";
   const agents::EngineFactory engine = choose_engine(a, s);
   std::vector<Candidate> all;
-  for (const std::string& file : wanted.files) {
-    agents::Network network = network_of(results::read_run(file), file, s.sim);
-    all.push_back(learned(label_of(file, all), std::move(network), s.sim, engine));
-  }
-  Progress progress(a.quiet);
+  for (const Stored& from : stored)
+    all.push_back(
+        learned(label_of(from.file, all), network_of(from.run, from.file, s.sim), s.sim, engine));
   const std::vector<agents::Tuning> tunings = tune_all(wanted.baselines, s, progress);
   for (const agents::Tuning& t : tunings) all.push_back(baseline(t, s.sim));
   const sim::Exogenous x = evaluation_episodes(s);
@@ -98,10 +119,58 @@ int evaluate(const Arguments& a) {
   check_against(bound, all);
   progress.clear();
   const Summary summary = compare(all, s, bound);
-  const results::RunFile file = assemble(scenario, about, all, tunings, x, {}, bound, summary);
+  const results::RunFile file = assemble(c.scenario, about, all, tunings, x, {}, bound, summary);
   results::write_file(out.result, results::encode(file, s.output.compression));
-  const Headline headline = headline_of(file, s, out.result);
-  print(a.json ? json_text(summary, headline) : table_text(summary, headline));
+  return {c.name(), c.title, c.file, c.varied, summary, headline_of(file, s, out.result)};
+}
+
+/// --out names the result itself, or with several columns what their names begin with.
+Outputs outputs_of(const Arguments& a, const Column& c, bool several) {
+  Arguments named = a;
+  if (several && !a.out.empty()) named.out.insert(a.out.size() - 3, "-" + c.stem);
+  check_out(named);
+  return name_outputs(named, c.stem + "-evaluate");
+}
+
+}  // namespace
+
+int evaluate(const Arguments& a) {
+  check_out(a);
+  const Wanted wanted = sort_out(a.policies);
+  const std::vector<Column> columns = columns_of(a);
+  const bool several = columns.size() > 1;
+  const std::vector<Stored> stored = read_policies(wanted.files);
+  std::vector<Outputs> outputs;
+  for (const Column& c : columns) {
+    check_fit(c, wanted, stored, several);
+    outputs.push_back(outputs_of(a, c, several));
+  }
+  if (a.dry_run) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      print((several ? (i > 0 ? "---\n# " : "# ") + columns[i].name() + "\n" : std::string()) +
+            columns[i].scenario.resolved);
+      tell(plan_text(columns[i].scenario.settings, false,
+                     wanted.files.size() + wanted.baselines.size(), outputs[i].result));
+    }
+    return 0;
+  }
+  std::vector<std::unique_ptr<results::Lock>> locks;
+  for (const Outputs& out : outputs) {
+    prepare_folder(a, out);
+    locks.push_back(std::make_unique<results::Lock>(out.result));
+    refuse_existing(a, out);
+  }
+  Progress progress(a.quiet);
+  std::vector<ColumnResult> all;
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    all.push_back(evaluate_column(a, columns[i], wanted, stored, outputs[i], progress));
+  const ColumnResult& first = all.front();
+  if (several) {
+    print(a.json ? matrix_json(all) : matrix_text(all));
+  } else {
+    print(a.json ? json_text(first.summary, first.headline)
+                 : table_text(first.summary, first.headline));
+  }
   return 0;
 }
 

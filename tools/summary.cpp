@@ -12,15 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Digits after the point so that the largest cost shows four.
-int decimals_for(const Summary& s) {
-  double largest = 0;
-  for (const Row& r : s.rows) largest = std::max(largest, std::abs(r.cost.mean));
-  if (s.bound) largest = std::max(largest, s.bound->upper);
-  if (!(largest > 0) || !std::isfinite(largest)) return 4;
-  return std::clamp(3 - static_cast<int>(std::floor(std::log10(largest))), 0, 9);
-}
-
 /// Digits after the point of percentages, so that the interval's width shows at least one.
 int percent_decimals(double low, double high) {
   const double width = 100 * std::abs(high - low);
@@ -108,6 +99,14 @@ Json policy_json(const Row& r) {
 }
 
 }  // namespace
+
+int decimals_for(const Summary& s) {
+  double largest = 0;
+  for (const Row& r : s.rows) largest = std::max(largest, std::abs(r.cost.mean));
+  if (s.bound) largest = std::max(largest, s.bound->upper);
+  if (!(largest > 0) || !std::isfinite(largest)) return 4;
+  return std::clamp(3 - static_cast<int>(std::floor(std::log10(largest))), 0, 9);
+}
 
 void add_training(Contestant& c, const std::vector<double>& cost,
                   const std::vector<double>& score) {

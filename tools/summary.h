@@ -61,6 +61,9 @@ struct Summary {
 Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64_t seed,
                   const agents::Bound& bound = {});
 
+/// Digits after the point with which the largest cost shows four.
+int decimals_for(const Summary& s);
+
 /// The bound as a row among the policies; it has no score.
 Row bound_row(const BoundMeans& bound);
 
