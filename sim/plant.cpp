@@ -8,6 +8,7 @@
 #include "sim/lend.h"
 #include "sim/queue_rows.h"
 #include "sim/reserve.h"
+#include "sim/see.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
@@ -49,29 +50,6 @@ double importance_ahead(const Exogenous& x, std::int64_t episode, int slot, std:
   for (int t = slot; t < std::min(x.slots, slot + kAhead); ++t, weight *= kAheadDecay)
     sum += weight * x.importance[x.at(episode, t) + n];
   return sum;
-}
-
-/// What the environment of row e is told before the slot that comes.
-void see(const Params& p, const Exogenous& x, Batch& b) {
-  if (b.slot >= x.slots) return;  // past the end there is no slot to come; keep the last calendar
-  for (std::int64_t e = 0; e < b.envs; ++e) {
-    const std::size_t from = x.at(b.episode[static_cast<std::size_t>(e)], b.slot), to = b.at(e);
-    for (std::size_t n = 0; n < static_cast<std::size_t>(b.nodes); ++n) {
-      b.importance[to + n] = x.importance[from + n];
-      if (p.observation.arrivals_shown) {
-        b.arrivals_now[to + n] = x.arrivals[from + n];
-        b.available_now[to + n] = x.availability[from + n];
-      }
-      if (!x.window.empty()) b.window[to + n] = x.window[from + n];
-      if (!x.health.empty()) b.health[to + n] += kHealth * (x.health[from + n] - b.health[to + n]);
-      if (!x.young.empty()) b.young[to + n] = x.young[from + n];
-      // Only a calendar of windows is known ahead; elsewhere the future is as important as now.
-      b.importance_ahead[to + n] =
-          x.window.empty() ? b.importance[to + n]
-                           : importance_ahead(x, b.episode[static_cast<std::size_t>(e)], b.slot, n);
-    }
-    set_margins(p, b, to);
-  }
 }
 
 /// One environment in one slot: its exogenous input, and what the stages hand on to each other.
@@ -279,6 +257,28 @@ void step_env(const Params& p, const Exogenous& x, Batch& b, const double* decis
 }
 
 }  // namespace
+
+void see(const Params& p, const Exogenous& x, Batch& b) {
+  if (b.slot >= x.slots) return;  // past the end there is no slot to come; keep the last calendar
+  for (std::int64_t e = 0; e < b.envs; ++e) {
+    const std::size_t from = x.at(b.episode[static_cast<std::size_t>(e)], b.slot), to = b.at(e);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(b.nodes); ++n) {
+      b.importance[to + n] = x.importance[from + n];
+      if (p.observation.arrivals_shown) {
+        b.arrivals_now[to + n] = x.arrivals[from + n];
+        b.available_now[to + n] = x.availability[from + n];
+      }
+      if (!x.window.empty()) b.window[to + n] = x.window[from + n];
+      if (!x.health.empty()) b.health[to + n] += kHealth * (x.health[from + n] - b.health[to + n]);
+      if (!x.young.empty()) b.young[to + n] = x.young[from + n];
+      // Only a calendar of windows is known ahead; elsewhere the future is as important as now.
+      b.importance_ahead[to + n] =
+          x.window.empty() ? b.importance[to + n]
+                           : importance_ahead(x, b.episode[static_cast<std::size_t>(e)], b.slot, n);
+    }
+    set_margins(p, b, to);
+  }
+}
 
 std::vector<double> step_bundles(const Params& p, const Exogenous& x, Batch& b,
                                  View<const double> bundles) {

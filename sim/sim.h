@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -218,6 +219,94 @@ std::vector<std::string> feature_names(const Params& p);
 /// Features of every node as a policy sees them before the slot, not normalised.
 /// \param features  [E * N, F] row-major
 void observe(const Params& p, const Batch& b, View<float> features);
+
+// ---- a pool outside the simulator ------------------------------------------------------
+
+/// What was measured of one pool before a slot. Each is [N] in the order of the nodes, or empty:
+/// not measured. What "ended" is the slot before the one that is measured for.
+struct Measurement {
+  std::vector<double> arrivals;       ///< work that arrived in the slot that ended [wu]
+  std::vector<double> backlog;        ///< work waiting at its end [wu]
+  std::vector<double> progress;       ///< progress at its end [wu]
+  std::vector<double> rate;           ///< rate that was in effect in it, after lag [wu/slot]
+  std::vector<double> error;          ///< error at its end
+  std::vector<double> availability;   ///< share of the capacity that was up in it
+  std::vector<double> importance;     ///< [H, N] weight of the errors in the H slots to come
+  std::vector<double> health;         ///< sign of wear, not averaged
+  std::vector<double> window;         ///< slots to the next window of importance; 0 = in one
+  std::vector<double> arrivals_now;   ///< work that the slot to come brings [wu]
+  std::vector<double> available_now;  ///< share of the capacity that is up in it
+};
+
+/// When a quantity has to be measured in an episode.
+enum class Told {
+  always,    ///< before every slot
+  first,     ///< before the first slot, and never again: policies see that value all the time
+  later,     ///< before every slot but the first, where it may be left out: nothing has ended yet
+  optional,  ///< follows from the others, unless it is measured
+};
+/// One quantity that a pool's policies need.
+struct MeasuredField {
+  const char* name;
+  std::vector<double> Measurement::*column;
+  Told told;
+  const char* unit;
+  Range range;
+  int most_rows;    ///< H at most; 1 for all but importance with a calendar of windows, kAhead
+  std::string doc;  ///< one line
+};
+/// What has to be measured of a pool so that policies see what they see in its simulation.
+std::vector<MeasuredField> measured_fields(const Params& p);
+
+/// What a decision asks of the pool.
+struct Command {
+  int slot;                                 ///< t, from 0 in every episode
+  std::vector<double> proportion;           ///< [N] shares of the placed budget, sum 1
+  std::vector<double> resource_proportion;  ///< [K, N] of each resource, sum 1; empty unless the
+                                            ///< pool's action is per resource
+  double reserve;                           ///< share of the budget kept back; 0 without a reserve
+  std::vector<double> grant;  ///< [N] commanded rate after the conflict rule [wu/slot]
+};
+
+/// Keeps the state of one pool from what is measured of it slot by slot, as step() would: averages
+/// of arrivals and of health, slots that a node has been down, errors, margins, work that is not
+/// due. Does not delay: what is measured has the age it has.
+class Tracker {
+ public:
+  explicit Tracker(const Params& p);
+  Tracker(const Tracker&) = delete;
+  Tracker& operator=(const Tracker&) = delete;
+
+  /// Begins an episode; what is left out is as it is before slot 0 of the simulation.
+  /// \throws InputError  naming the quantity when something is missing, of the wrong length, out of
+  /// range, not finite, or not among measured_fields(); the state stays as it was
+  void start(const Measurement& m);
+  /// The next slot's state has been measured. \throws InputError likewise, and when there was no
+  /// command since the state before
+  void advance(const Measurement& m);
+  /// Nothing new is known. \throws InputError  when the state would be older than
+  /// observation.delay
+  void hold() const;
+  /// What a policy may act on; [1, N]. Valid until the next call.
+  const Batch& seen() const { return *seen_; }
+  /// Carries out a decision in slot t and moves on to t + 1. \param bundle  [1, bundle_size()]
+  Command command(View<const double> bundle);
+
+  bool started() const { return seen_ != nullptr; }
+
+ private:
+  void take(const Measurement& m);
+
+  Params params_;
+  Batch batch_;  ///< the last state that was measured
+  std::optional<Sight> sight_;
+  const Batch* seen_ = nullptr;
+  int delay_ = 0;  ///< slots that the state may be old
+  int slot_ = 0;   ///< to be decided
+  std::deque<std::vector<double>>
+      grants_;  ///< commanded in the slots after the state, oldest first
+  std::deque<std::vector<double>> recent_;  ///< arrivals that may not be due, oldest first
+};
 
 // ---- adjoints --------------------------------------------------------------------------
 //

@@ -20,7 +20,8 @@ enum CommandBit : unsigned {
   kKeys = 8,
   kDoctor = 16,
   kBench = 32,
-  kAll = 63,
+  kDecide = 64,
+  kAll = 127,
 };
 
 struct Command {
@@ -32,7 +33,7 @@ struct Command {
   const char* more;  ///< paragraphs of `cra COMMAND --help`
 };
 
-constexpr std::array<Command, 6> kCommands{{
+constexpr std::array<Command, 7> kCommands{{
     {"run", kRun, "SCENARIO.yaml", 1, 1,
      "train the agent the scenario names, evaluate it beside all heuristics and the bound",
      "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
@@ -62,6 +63,40 @@ constexpr std::array<Command, 6> kCommands{{
      "      --vary workload.level=easy,normal,hard\n"
      "  cra evaluate scenarios/traffic.yaml --policy traffic.h5 gcmu_soft \\\n"
      "      --set workload.importance=1 --vary pool.nodes=12,24,48 pool.budget=12,24,48\n"},
+    {"decide", kDecide, "", 0, 0,
+     "a saved policy in a real controller: measurements in, shares out, a line a slot",
+     "Reads one JSON object per slot on standard input and answers each with one on standard\n"
+     "output, flushed. A line holds what was measured since the line before, a list with a number "
+     "for\n"
+     "each node; --describe prints which quantities this policy needs, with unit and range. What\n"
+     "follows from them is kept here: averages of arrivals, time since a failure, errors, rates "
+     "under\n"
+     "lag. The pool is that of the result, changed by --set, or that of --scenario.\n"
+     "\n"
+     "  {\"backlog\": [0.5, 0, 2], \"arrivals\": [1.2, 0.3, 0.9]}\n"
+     "  "
+     "{\"slot\":4,\"proportions\":[0.3,0.1,0.6],\"grant\":[0.9,0.3,1.8],\"use\":[[0.9,0.3,1.8]]}\n"
+     "\n"
+     "\"slot\" counts from 0 in every episode; \"grant\" is the work rate to set for each node, "
+     "within\n"
+     "budgets and capacities; \"use\" is what it takes of each resource; \"reserve\" the share "
+     "kept "
+     "back,\n"
+     "where the pool has one. The first line of an episode may be {}: nothing has ended before "
+     "it.\n"
+     "{\"reset\": true} begins a new episode; alone it is answered {\"reset\":true}, beside "
+     "measurements\n"
+     "it is the first slot. \"episode\", a text or a number, is given back. Where the policy sees "
+     "an "
+     "old\n"
+     "state (observation.delay), lines tell what is known by then, and are {} as long as that is\n"
+     "nothing new: nothing is delayed here.\n"
+     "\n"
+     "A line that is no such object, lacks or repeats a field, or has one that is unknown, too "
+     "short,\n"
+     "not finite or out of range ends the program with exit code 3 and a message that names line "
+     "and\n"
+     "field; with --keep-going it is answered {\"error\": \"...\"} and changes nothing.\n"},
     {"check", kCheck, "FILE...", 1, 100000,
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
@@ -94,10 +129,16 @@ struct Option {
   const char* doc;
 };
 
-constexpr std::array<Option, 16> kOptions{{
-    {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate,
-     "what to evaluate; several words, and repeatable"},
-    {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kBench,
+constexpr std::array<Option, 19> kOptions{{
+    {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
+     "evaluate: what to compare, several words, repeatable; decide: one result file"},
+    {"scenario", 0, "SCENARIO.yaml", false, kDecide,
+     "the pool to decide for; default that of the result"},
+    {"describe", 0, nullptr, false, kDecide,
+     "print the fields of input and output as JSON, and read nothing"},
+    {"keep-going", 0, nullptr, false, kDecide,
+     "answer a wrong line with {\"error\": ...} instead of stopping"},
+    {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kDecide | kBench,
      "override a key of the scenario; repeatable, in order (see cra keys)"},
     {"vary", 0, "KEY.PATH=V1,V2,... ...", true, kEvaluate,
      "a column for every value; keys of one --vary change together, several --vary combine"},
@@ -241,6 +282,9 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "quiet") a.quiet = true;
   if (name == "verbose") a.verbose = true;
   if (name == "markdown") a.markdown = true;
+  if (name == "describe") a.describe = true;
+  if (name == "keep-going") a.keep_going = true;
+  if (name == "scenario") a.scenario = values.at(0);
   if (name == "json-schema") a.json_schema = true;
   if (name == "operand") a.files.push_back(values.at(0));
   if (name == "set") a.set.push_back(values.at(0));
@@ -293,6 +337,9 @@ void check_operands(const Arguments& a, const Command& c) {
   }
   if (c.bit == kEvaluate && a.policies.empty()) {
     throw UsageError("cra evaluate needs --policy: a result file or the name of a heuristic");
+  }
+  if (c.bit == kDecide && a.policies.empty()) {
+    throw UsageError("cra decide needs --policy: a result file with a learned policy");
   }
   if (a.markdown && a.json_schema) {
     throw UsageError("--markdown and --json-schema are two forms of one list: give one of them");
@@ -409,6 +456,7 @@ std::string command_help(const std::string& command) {
   std::string text = std::string("usage: cra ") + c.name;
   if (*c.operand != 0) text += std::string(" ") + c.operand;
   if (c.bit == kEvaluate) text += " --policy RESULT.h5|NAME ...";
+  if (c.bit == kDecide) text += " --policy RESULT.h5";
   text += " [OPTIONS]\n\n" + std::string(c.doc) + "\n";
   if (*c.more != 0) text += "\n" + std::string(c.more);
   text += "\noptions:\n";

@@ -29,6 +29,8 @@ struct Arguments {
   std::string out;  ///< empty = the default path
   bool resume = false, force = false, dry_run = false;
   bool json = false, quiet = false, verbose = false;
+  std::string scenario;  ///< of --scenario
+  bool describe = false, keep_going = false;
   bool markdown = false, json_schema = false;
   bool help = false;
   std::vector<std::string> words;  ///< the call as it was given, the program's name first

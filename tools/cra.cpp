@@ -34,8 +34,9 @@ int dispatch(const tools::Arguments& a) {
     const char* name;
     int (*call)(const tools::Arguments&);
   };
-  static constexpr std::array<Entry, 7> kEntries{{{"run", tools::run},
+  static constexpr std::array<Entry, 8> kEntries{{{"run", tools::run},
                                                   {"evaluate", tools::evaluate},
+                                                  {"decide", tools::decide},
                                                   {"check", tools::check},
                                                   {"keys", tools::keys},
                                                   {"bench", tools::bench},
@@ -53,7 +54,8 @@ int dispatch(const tools::Arguments& a) {
     tools::print(tools::command_help(a.command));
     return 0;
   }
-  if (a.command == "run" || a.command == "evaluate") tools::require_sound_arithmetic();
+  if (a.command == "run" || a.command == "evaluate" || a.command == "decide")
+    tools::require_sound_arithmetic();
   for (const Entry& e : kEntries)
     if (a.command == e.name) return e.call(a);
   throw Error("command " + a.command + " has no function");
