@@ -1,0 +1,154 @@
+#include "tools/command_table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "scenarios/scenario.h"
+#include "tools/arguments.h"
+
+namespace cra::tools {
+namespace {
+
+constexpr std::array<Command, 7> kCommands{{
+    {"run", kRun, "SCENARIO.yaml", 1, 1,
+     "train the agent the scenario names, evaluate it beside all heuristics and the bound",
+     "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
+     "same\n"
+     "frozen test episodes. The reference is the tuned heuristic with the lowest mean cost on the\n"
+     "test episodes: the strongest one in hindsight, so that learning is not flattered.\n"
+     "\n"
+     "FILE.h5 appears only when it is complete. Beside it, while the run lasts:\n"
+     "FILE.metrics.jsonl (one line per update; stays) and FILE.h5.checkpoint (goes at the end).\n"
+     "Ctrl-C, TERM or USR1 finish the update, write the checkpoint and exit with 85; a second\n"
+     "Ctrl-C stops at once. --resume continues from the checkpoint, bit for bit; where there is\n"
+     "none it starts from the beginning, and where the result is complete it prints it again.\n"},
+    {"evaluate", kEvaluate, "SCENARIO.yaml...", 1, 100000,
+     "evaluate without training: saved policies, or heuristics by name",
+     "A word after --policy that names a file is a result file, and stands for the learned policy\n"
+     "in it, called by the file's name; any other word is a heuristic, tuned in every scenario\n"
+     "before it is compared there.\n"
+     "\n"
+     "With several scenarios, or values of --vary, the policies meet the test episodes of each, "
+     "and\n"
+     "the table is a matrix: policies by scenarios. A learned policy runs in pools of another "
+     "size,\n"
+     "and under any load or trace, as long as its features are there. Every column has a result\n"
+     "file of its own; FILE.h5 of --out then stands for FILE-COLUMN.h5.\n"
+     "\n"
+     "  cra evaluate scenarios/traffic.yaml --policy traffic.h5 gcmu_soft \\\n"
+     "      --vary workload.level=easy,normal,hard\n"
+     "  cra evaluate scenarios/traffic.yaml --policy traffic.h5 gcmu_soft \\\n"
+     "      --set workload.importance=1 --vary pool.nodes=12,24,48 pool.budget=12,24,48\n"},
+    {"decide", kDecide, "", 0, 0,
+     "a saved policy in a real controller: measurements in, shares out, a line a slot",
+     "Reads one JSON object per slot on standard input and answers each with one on\n"
+     "standard output, flushed. A line holds what was measured since the one before,\n"
+     "a list with a number for each node; --describe prints which quantities this\n"
+     "policy needs, with units and ranges. What follows from them is kept here:\n"
+     "averages of arrivals, slots since a failure, errors, rates under lag. The pool\n"
+     "is that of the result, changed by --set, or that of --scenario.\n"
+     "\n"
+     "  {\"backlog\": [0.5, 0, 2], \"arrivals\": [1.2, 0.3, 0.9]}\n"
+     "  "
+     "{\"slot\":4,\"proportions\":[0.3,0.1,0.6],\"grant\":[0.9,0.3,1.8],\"use\":[[0.9,0.3,1.8]]}\n"
+     "\n"
+     "\"slot\" counts from 0 in every episode. \"grant\" is the work rate to set for each\n"
+     "node, within budgets and capacities, and \"use\" what it takes of each resource;\n"
+     "\"reserve\" is the share kept back, where the pool has one.\n"
+     "\n"
+     "The first line of an episode may leave out what tells of the slot before it.\n"
+     "{\"reset\": true} begins a new episode; alone it is answered {\"reset\":true},\n"
+     "beside measurements it is the first slot. \"episode\", a text or a number, is\n"
+     "given back. Where the policy sees an old state (observation.delay), lines tell\n"
+     "what is known by then, and are {} as long as that is nothing new: nothing is\n"
+     "delayed here.\n"
+     "\n"
+     "A line that is no such object, lacks or repeats a field, or has one that is\n"
+     "unknown, too short, not finite or out of range ends the program with exit code\n"
+     "3 and a message that names line and field; with --keep-going it is answered\n"
+     "{\"error\": \"...\"} and changes nothing.\n"},
+    {"check", kCheck, "FILE...", 1, 100000,
+     "validate scenarios and result files; every error at once, with file:line:column",
+     "Result files are known by their first bytes, whatever their names; all else is read as a\n"
+     "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
+    {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
+     "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
+    {"bench", kBench, "STAGE [FILE...]", 1, 100000,
+     "speed of the stages here; STAGE is sim, attention, or bound with scenario files",
+     "sim: the simulator beside what this machine's memory allows, medians over repeated episodes "
+     "on\n"
+     "one thread and on all; tools/bench_sim.py sets it against NumPy. attention: its core on one\n"
+     "thread, beside the rate of multiply-adds. bound: slack of the clairvoyant bound, and CPU\n"
+     "seconds of one thread per episode, on the first test episodes of each scenario;\n"
+     "without files, of scenarios/ traffic, burst_reserve, node_failures and training. Slack is "
+     "(upper -\n"
+     "lower) / upper of the means, upper as replayed in the simulator; worst that of one episode;\n"
+     "solver that of the clairvoyant problem itself. Compare figures of one call only: other "
+     "programs\n"
+     "on the machine slow it down.\n"},
+    {"doctor", kDoctor, "", 0, 0,
+     "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
+}};
+
+constexpr std::array<Option, 19> kOptions{{
+    {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
+     "evaluate: what to compare, several words, repeatable; decide: one result file"},
+    {"scenario", 0, "SCENARIO.yaml", false, kDecide,
+     "the pool to decide for; default that of the result"},
+    {"describe", 0, nullptr, false, kDecide,
+     "print the fields of input and output as JSON, and read nothing"},
+    {"keep-going", 0, nullptr, false, kDecide,
+     "answer a wrong line with {\"error\": ...} instead of stopping"},
+    {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kDecide | kBench,
+     "override a key of the scenario; repeatable, in order (see cra keys)"},
+    {"vary", 0, "KEY.PATH=V1,V2,... ...", true, kEvaluate,
+     "a column for every value; keys of one --vary change together, several --vary combine"},
+    {"seed", 0, "N", false, kRun | kEvaluate | kBench,
+     "root of all random numbers; the same as --set seed=N"},
+    {"episodes", 0, "N", false, kBench, "of bound: test episodes of each scenario; default 24"},
+    {"threads", 0, "N", false, kRun | kEvaluate | kBench,
+     "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
+    {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
+     "where the network runs; auto is the CPU in this version"},
+    {"out", 0, "FILE.h5", false, kRun | kEvaluate,
+     "result file; default results/runs/<scenario>-s<seed>.h5 (evaluate: ...-evaluate.h5)"},
+    {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
+    {"force", 0, nullptr, false, kRun | kEvaluate, "replace existing files"},
+    {"dry-run", 0, nullptr, false, kRun | kEvaluate,
+     "print the resolved scenario and the planned work; write nothing"},
+    {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor | kBench,
+     "one JSON object on stdout instead of text; errors stay text on stderr"},
+    {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck, "no progress and no notes on stderr"},
+    {"verbose", 'v', nullptr, false, kRun | kEvaluate, "more notes on stderr"},
+    {"markdown", 0, nullptr, false, kKeys, "as a Markdown table"},
+    {"json-schema", 0, nullptr, false, kKeys, "as JSON Schema (draft 7), for editors"},
+}};
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+std::span<const Option> options() { return kOptions; }
+
+const Command& command_of(const std::string& name) {
+  const auto* found = std::find_if(kCommands.begin(), kCommands.end(),
+                                   [&](const Command& c) { return name == c.name; });
+  if (found != kCommands.end()) return *found;
+  std::vector<std::string> known = command_names();
+  known.emplace_back("help");
+  const bool option = name[0] == '-';
+  if (option) known = {"--help", "--version"};
+  const std::string near = scenarios::did_you_mean(name, known);
+  std::string text = std::string("unknown ") + (option ? "option \"" : "command \"") + name + "\"";
+  if (!near.empty()) text += "; did you mean \"" + near + "\"?";
+  text += option ? "\n  options of cra:" : "\n  known commands:";
+  for (const std::string& k : known) text += (&k == known.data() ? " " : ", ") + k;
+  throw UsageError(text);
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const Command& c : kCommands) names.emplace_back(c.name);
+  return names;
+}
+
+}  // namespace cra::tools
