@@ -55,7 +55,7 @@ bool has_windows(const Params& p) {
 }
 
 std::string error_doc(const Params& p) {
-  const std::string doc = "error of each node at the end of the slot that ended";
+  std::string doc = "error of each node at the end of the slot that ended";
   if (error_follows(p)) return doc + "; left out: follows from backlog and progress";
   if (std::holds_alternative<DeadlineError>(p.errors) && error_leaves_no_trace(p))
     return doc + ": late work / mean arrivals";

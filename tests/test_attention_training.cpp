@@ -133,7 +133,9 @@ TEST_CASE("static: dynamic in the first half of training, then frozen at what wa
   const sim::Params other = busy_ring(6, 10);
   CHECK_THROWS_WITH_AS(
       make_learned(trainer.network(), other, attention::make_cpu_engine),
-      "the policy's static attention weights are those of 5 nodes; this pool has 6", InputError);
+      "the policy does not fit this pool: its static attention weights are those of 5 nodes, "
+      "and this pool has 6",
+      InputError);
   CHECK_NOTHROW(make_learned(dynamic.network(), other, attention::make_cpu_engine));
 }
 

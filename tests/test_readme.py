@@ -1,8 +1,10 @@
-"""What the README shows is true: the scenario is the shipped one, the Python runs, the names exist.
+"""What the README shows is true: the scenario is the shipped one, the Python runs, the names exist, the lines
+for `cra decide` get answers of the form that is shown.
 
 usage: test_readme.py CRA ROOT
 """
 
+import json
 import pathlib
 import re
 import subprocess
@@ -31,6 +33,14 @@ def main(cra, root):
                         "--set", "evaluation.tuning_episodes=2"], check=True, stdout=subprocess.DEVNULL)
         done = subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, capture_output=True, text=True)
         assert "attention" in done.stdout and "[1. 1. 1. 1. 1.]" in done.stdout, done.stdout
+
+        (session,) = [b for b in blocks(text, "console") if "cra decide" in b]
+        shown = [json.loads(line) for line in session.splitlines() if line.startswith("{")]
+        lines = [line for line in shown if "slot" not in line]
+        done = subprocess.run([cra, "decide", "--policy", out], check=True, capture_output=True, text=True,
+                              input="".join(json.dumps(line) + "\n" for line in lines))
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [list(a) for a in answers] == [list(a) for a in shown if "slot" in a], done.stdout
 
     for name in re.findall(r"\]\(([^)#]+)\)", text):
         if not name.startswith("http"):

@@ -18,7 +18,7 @@ Varied varied_of(const std::string& word) {
   const std::size_t equals = word.find('=');
   if (equals == std::string::npos || equals == 0)
     throw UsageError("--vary is \"" + word + "\", expected KEY.PATH=VALUE,VALUE,...");
-  const Varied v{word.substr(0, equals), split_values(word.substr(equals + 1))};
+  Varied v{word.substr(0, equals), split_values(word.substr(equals + 1))};
   if (std::find(v.values.begin(), v.values.end(), "") != v.values.end())
     throw UsageError("--vary is \"" + word + "\", where a value is empty");
   return v;

@@ -156,7 +156,9 @@ Telemetry parse_telemetry(const std::string& line, const sim::Params& p) {
   const Json object = parse_object(line);
   const std::vector<sim::MeasuredField> fields = sim::measured_fields(p);
   Telemetry t;
-  for (const auto& [key, value] : object.items()) {
+  for (const auto& item : object.items()) {
+    const std::string& key = item.key();
+    const Json& value = item.value();
     if (key == "reset") {
       if (!value.is_boolean())
         throw InputError("reset is " + text_of(value) + ", expected true or false");
