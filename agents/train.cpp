@@ -146,16 +146,24 @@ Trainer::Trainer(const Params& params, const attention::Params& attention, const
 
 Trainer::~Trainer() = default;
 
-/// Mean and deviation of every feature under the base policy; a constant feature gets scale 1.
+/// Mean and deviation of every feature; a constant feature gets scale 1. Every other episode is
+/// played by uniform shares: learning passes through states that a good base never sees, and the
+/// network is blind where features are many deviations off (traffic, base demand, three trainings:
+/// cost .315 with statistics of the base alone, .243 with those of uniform shares).
 void Trainer::Impl::measure_features() {
   const std::int64_t episodes = params.training.warmup_episodes;
   const int features = sim::feature_count(pool);
   const sim::Exogenous x = sim::draw(pool, root, EpisodeSet::warmup, 0, episodes);
-  const std::unique_ptr<Policy> base = make_baseline(net.network().base, pool);
+  const Rule& base_rule = net.network().base;
+  // Knobs that every rule has come last, see baseline_knobs().
+  const auto shared = static_cast<std::ptrdiff_t>(baseline_knobs("uniform", pool).size());
+  const Rule uniform_rule{"uniform", {base_rule.knobs.end() - shared, base_rule.knobs.end()}};
+  const std::unique_ptr<Policy> base = make_baseline(base_rule, pool),
+                                uniform = make_baseline(uniform_rule, pool);
   std::vector<Moments> per_episode(static_cast<std::size_t>(episodes), Moments(features));
   for_each_tile(episodes, [&](std::int64_t i) {
     sim::Batch b = sim::reset(pool, x, {i});
-    const std::unique_ptr<Actor> actor = base->actor(1);
+    const std::unique_ptr<Actor> actor = (i % 2 == 0 ? base : uniform)->actor(1);
     const int size = sim::bundle_size(pool);
     std::vector<double> decisions(static_cast<std::size_t>(size));
     std::vector<float> f(static_cast<std::size_t>(b.nodes) * static_cast<std::size_t>(features));
