@@ -46,7 +46,8 @@ results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
                           const std::vector<Candidate>& all,
                           const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
                           const std::vector<agents::TrainState>& trainings,
-                          const agents::Bound& bound, const Summary& summary) {
+                          const agents::Bound& bound, const Summary& summary,
+                          const std::optional<Explained>& explained) {
   const std::string now = now_utc();
   results::RunFile run;
   run.attributes = {{"title", s.settings.name + ", seed " + std::to_string(s.settings.seed)},
@@ -62,6 +63,7 @@ results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
   if (all.front().trajectory.episodes > 0) {
     run.groups.push_back(trajectory_group(all, s.settings.sim, x));
   }
+  if (explained) run.groups.push_back(attention_group(*explained, s.settings.sim.pool));
   if (!trainings.empty()) {
     const auto best = static_cast<std::int64_t>(best_training(training, trainings));
     for (const Candidate& candidate : all)

@@ -49,10 +49,6 @@ Texts node_names(const sim::Pool& p);
 /// Labels of an axis must differ, names in a scenario need not.
 Texts resource_names(const sim::Pool& p);
 
-/// The training whose policy is stored: the first of the best on the validation episodes.
-std::size_t best_training(const agents::Training& t,
-                          const std::vector<agents::TrainState>& trainings);
-
 GroupData node_group(const sim::Params& p, const sim::Exogenous& x);
 GroupData train_group(const agents::Training& settings,
                       const std::vector<agents::TrainState>& trainings);
@@ -60,6 +56,7 @@ GroupData eval_group(const std::vector<Candidate>& all, const sim::Exogenous& x,
                      const agents::Bound& bound);
 GroupData trajectory_group(const std::vector<Candidate>& all, const sim::Params& p,
                            const sim::Exogenous& x);
+GroupData attention_group(const Explained& e, const sim::Pool& pool);
 GroupData policy_group(const agents::Network& n, const scenarios::Settings& s);
 GroupData tuning_group(const std::vector<agents::Tuning>& all);
 GroupData summary_group(const Summary& s, std::int64_t env_steps);

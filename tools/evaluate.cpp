@@ -1,6 +1,7 @@
 // cra evaluate: saved policies and heuristics on the test episodes of a scenario, no training.
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "tools/assemble.h"
@@ -96,9 +97,13 @@ int evaluate(const Arguments& a) {
   meet(all, s, x, progress);
   const agents::Bound bound = bound_episodes(a, s, progress);
   check_against(bound, all);
+  // Of several policies none is the one to explain; saved ones come first.
+  const std::optional<Explained> explained =
+      explain_attention(wanted.files.size() == 1 ? all.data() : nullptr, s, x, engine, progress);
   progress.clear();
   const Summary summary = compare(all, s, bound);
-  const results::RunFile file = assemble(scenario, about, all, tunings, x, {}, bound, summary);
+  const results::RunFile file =
+      assemble(scenario, about, all, tunings, x, {}, bound, summary, explained);
   results::write_file(out.result, results::encode(file, s.output.compression));
   const Headline headline = headline_of(file, s, out.result);
   print(a.json ? json_text(summary, headline) : table_text(summary, headline));
