@@ -195,6 +195,47 @@ Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogeno
 Trajectory record(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes);
 
+// ---- explaining -------------------------------------------------------------------------
+
+/// Where the attention of a learned policy went, beside where it paid. Arrays [I, S] or [I, S, N].
+struct Explanation {
+  std::int64_t episodes = 0;           ///< I, the first of the test episodes
+  int nodes = 0;                       ///< N
+  int heads = 0;                       ///< H
+  std::vector<std::int64_t> slot;      ///< [S] explained slots
+  std::vector<double> received;        ///< [I, S, N] see attention::Engine::received; sums to 1
+  std::vector<double> entropy;         ///< [I, S] of `received` [nat]
+  std::vector<double> marginal_value;  ///< [I, S, N] of a share of the budget, see explain()
+  std::vector<double> allocation;      ///< [I, S, N] share of the placed budget, sums to 1
+  std::vector<double> base;            ///< [I, S, N] the same of the base heuristic
+  std::vector<double> backlog;         ///< [I, S, N] before the slot [wu]
+  /// [I, S] mean over heads and lookers of the entropy of a looker's weights [nat]
+  std::vector<double> looker_entropy;
+  std::vector<double> map;    ///< [H, N, N] looker, looked at; of episode 0 in map_slot
+  std::int64_t map_slot = 0;  ///< the middle one of `slot`
+};
+/// Most nodes of a pool that is explained: the work grows with their square, and beyond these it
+/// would be more than that of training.
+inline constexpr int kMostExplained = 256;
+
+/// Whether attention has a say in what a network decides: there is some, and the heads that read
+/// the embeddings are not all 0, as they are before the first update and after evolution of the
+/// base.
+bool attends(const Network& n);
+
+/// Slots that are explained: every `every`-th, from the middle of the first such stretch on.
+std::vector<std::int64_t> explained_slots(int slots, std::int64_t every);
+
+/// Runs the deterministic policy of a network on the first episodes of x and looks at some slots.
+/// The marginal value of allocation at a node is the fall of the cost of that and all later slots,
+/// summed, per share of the budget that the node gets more in that slot while the others keep
+/// theirs in proportion and later decisions stay as they are: difference quotients of the simulator
+/// itself, see marginal_values(). Costs (2 N + 1) (T - t) slots of one environment for every
+/// explained slot. The same bits for any number of threads. \param n  attends()  \param every
+/// slots, >= 1  \throws Error  when there are fewer episodes
+Explanation explain(const Network& n, const sim::Params& p, const sim::Exogenous& x,
+                    std::int64_t episodes, std::int64_t every, const EngineFactory& engine);
+
 // ---- the clairvoyant bound ---------------------------------------------------------------
 
 /// What an allocator that knew each episode in advance could reach. No policy costs less than

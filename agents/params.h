@@ -230,6 +230,8 @@ struct Evaluation {
   bool planners = false;
   int resamples = 10000;
   bool bound = true;
+  std::int64_t explained_episodes = 8;
+  std::int64_t explained_every = 20;
 };
 template <class V>
 void fields(V& v, Evaluation& e) {
@@ -242,6 +244,12 @@ void fields(V& v, Evaluation& e) {
     "compare with `mpc` and `mpc_oracle` as well, which plan ahead in every slot and are slow");
   v("resamples", e.resamples, Range{100, 10000000}, "", "bootstrap resamples behind each interval");
   v("bound", e.bound, "compute the certified clairvoyant bound");
+  v("explained_episodes", e.explained_episodes, Range{0, 1000000}, "",
+    "first test episodes in which the learned policy's attention is compared with the marginal "
+    "value of allocation, where there are at most 256 nodes; 0 = none");
+  v("explained_every", e.explained_every, Range{1, 1000000}, "slots",
+    "distance of the slots that are compared; each takes two runs of the rest of the episode per "
+    "node");
 }
 
 struct Params {

@@ -261,6 +261,14 @@ class Engine {
 /// what Engine::received says, it tells how far attention is spread over the pool.
 double entropy(std::span<const float> shares);
 
+/// Who looks at whom in the last layer, of one environment: for every head and node that looks its
+/// weights on the nodes, which sum to 1. Of Form::induced the product of the nodes' weights on
+/// points and the points' on nodes, so that the mean over heads and lookers is what
+/// Engine::received says. \param weights  [weight_count] as Engine::add_weights adds them to zeros
+/// \returns        [H, N, N]
+/// \throws Error   when the shape has no weights, or on another size
+std::vector<double> attention_map(const Shape& s, int nodes, std::span<const double> weights);
+
 /// The encoder on the CPU, one thread per call (callers run tiles in parallel).
 std::unique_ptr<Engine> make_cpu_engine(const Shape& s);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "attention/controls.h"
 #include "attention/heads.h"
 
 namespace cra::attention {
@@ -88,6 +89,33 @@ void add_weights(const Shape& s, const Workspace<T>& w, double* sum) {
       }
     }
   }
+}
+
+std::vector<double> attention_map(const Shape& s, int nodes, std::span<const double> weights) {
+  CRA_CHECK(s.form != Form::none, "attention: without attention there is no map of it");
+  CRA_CHECK(static_cast<std::int64_t>(weights.size()) == weight_count(s, nodes),
+            "attention: there are " + std::to_string(weight_count(s, nodes)) + " weights, not " +
+                std::to_string(weights.size()));
+  const std::vector<Block> blocks = blocks_of(s, nodes);
+  const Block& last = blocks.back();  // [H, looked at, N]: nodes, or points
+  const auto n = static_cast<std::size_t>(nodes), seen = static_cast<std::size_t>(last.nodes);
+  std::vector<double> map(static_cast<std::size_t>(s.heads) * n * n, 0.0);
+  for (std::size_t h = 0; h < static_cast<std::size_t>(s.heads); ++h) {
+    const double* const by_node = weights.data() + last.offset + h * seen * n;
+    double* const to = map.data() + h * n * n;
+    if (s.form != Form::induced) {
+      for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t j = 0; j < n; ++j) to[i * n + j] = by_node[j * n + i];
+      continue;
+    }
+    const Block& points = blocks[blocks.size() - 2];  // [H, N, points]
+    const double* const by_point = weights.data() + points.offset + h * n * seen;
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t m = 0; m < seen; ++m)
+        for (std::size_t j = 0; j < n; ++j)
+          to[i * n + j] += by_node[m * n + i] * by_point[j * seen + m];
+  }
+  return map;
 }
 
 template void received(const Shape&, const Workspace<float>&, View<float>);

@@ -140,6 +140,14 @@ struct Mean {
 };
 Mean mean_of(std::span<const double> x);
 
+/// Spearman's rank correlation of two lists of the same length, in [-1, 1]; equal numbers share the
+/// mean of their ranks. NaN when one of the lists has no two different numbers.
+double rank_correlation(std::span<const double> a, std::span<const double> b);
+
+/// Mean over rows of each row's own mean, and its standard error over the rows; NaN are left out.
+/// Both are NaN when nothing is left. \param x [rows, any number of columns]
+Mean mean_of_rows(std::span<const double> x, std::size_t rows);
+
 /// Paired comparison of a policy with a reference on the same episodes: differences a - b.
 struct Paired {
   double difference = 0;  ///< mean

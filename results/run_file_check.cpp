@@ -304,6 +304,7 @@ void check_run(const RunFile& run, const std::string& path) {
     check.shares_kept_back_are_shares(*trajectory);
     check.eval_is_mean_of_slots(eval, *trajectory);
   }
+  if (const GroupData* attention = run.group("attention")) check_attention(*attention, eval, path);
   if (const GroupData* policy = run.group("policy")) check.tensors_fill_theta(*policy);
 }
 

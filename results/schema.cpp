@@ -151,6 +151,26 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"trajectory", "score", "f8", "policy,episode,slot", "1", "importance-weighted performance score", true},
     {"trajectory", "waste", "f8", "policy,episode,slot", "1", "granted and of no use: share of the budgets, mean over resources", true},
 
+    {"attention", "episode", "i8", "episode", "1", "number of the test episode", true},
+    {"attention", "slot", "i8", "slot", "1", "number of the slot", true},
+    {"attention", "node", "str", "node", "1", "name of the node", true},
+    {"attention", "quantity", "str", "quantity", "1", "what is compared with the marginal value: attention, allocation, base or backlog", true},
+    {"attention", "head", "i8", "head", "1", "number of the head", true},
+    {"attention", "looker", "str", "looker", "1", "name of the node that looks", true},
+    {"attention", "policy", "str", "", "1", "name of the policy that is explained", true},
+    {"attention", "received", "f8", "episode,slot,node", "1", "attention that the node receives in the last layer, mean over heads and lookers", true},
+    {"attention", "entropy", "f8", "episode,slot", "1", "entropy of what the nodes receive, in nats", true},
+    {"attention", "looker_entropy", "f8", "episode,slot", "1", "entropy of the weights of one looker and head, in nats, mean over both", true},
+    {"attention", "marginal_value", "f8", "episode,slot,node", "1", "fall of the cost of this and all later slots, summed, per share of the budget that the node gets more", true},
+    {"attention", "allocation", "f8", "episode,slot,node", "1", "share of the placed budget the policy asked for", true},
+    {"attention", "base", "f8", "episode,slot,node", "1", "share that its base heuristic would have asked for", true},
+    {"attention", "backlog", "f8", "episode,slot,node", "wu", "work waiting before the slot", true},
+    {"attention", "rank_correlation", "f8", "quantity,episode,slot", "1", "Spearman's rank correlation over nodes of the quantity and the marginal value", true, true},
+    {"attention", "mean_correlation", "f8", "quantity", "1", "mean over episodes of its mean over slots", true, true},
+    {"attention", "correlation_se", "f8", "quantity", "1", "standard error of that mean, over episodes", true, true},
+    {"attention", "map", "f8", "head,looker,node", "1", "weight of the node for the looker in the last layer, of the first episode", true},
+    {"attention", "map_slot", "i8", "", "1", "slot of the map", true},
+
     {"policy", "parameter", "i8", "parameter", "1", "index of the parameter", true},
     {"policy", "tensor", "str", "tensor", "1", "name of the tensor", true},
     {"policy", "feature", "str", "feature", "1", "name of the feature", true},
@@ -213,7 +233,8 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
 });
 // clang-format on
 
-/// A run that only evaluates has no /train, /policy or /tuning; /trajectory can be switched off.
+/// A run that only evaluates has no /train, /policy or /tuning; /trajectory and /attention can be
+/// switched off.
 constexpr std::array<std::string_view, 4> kRequiredGroups{"provenance", "node", "eval", "summary"};
 
 const Axis* find_axis(const GroupData& g, std::string_view name) {

@@ -13,7 +13,7 @@ namespace cra::results {
 /// Root attributes that every file has, besides the fixed ones.
 inline constexpr const char* kRootAttributes[] = {"title", "history", "date_created", "status"};
 inline constexpr const char* kFormat = "cra-run";
-inline constexpr const char* kFormatVersion = "1.3";
+inline constexpr const char* kFormatVersion = "1.4";
 inline constexpr const char* kConventions = "CF-1.11";
 /// A result file ends with this, 64 hexadecimal digits and a line feed: the SHA-256 of all bytes
 /// before. HDF5 ignores what follows its own end of file. Damaged files were seen to make HDF5
@@ -34,6 +34,9 @@ std::size_t length(const Data& data);
 /// The first thing that does not fit the schema, or "": names, types, lengths, labels, missing
 /// groups and variables, non-finite numbers.
 std::string schema_problem(const RunFile& run);
+
+/// Throws InputError when the numbers of /attention contradict each other or /eval.
+void check_attention(const GroupData& attention, const GroupData& eval, const std::string& path);
 
 /// `text` as it can be stored: bytes that are not UTF-8, and NUL, become U+FFFD.
 std::string storable(const std::string& text);

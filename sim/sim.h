@@ -139,6 +139,10 @@ inline constexpr double kAheadDecay = 0.85;
 /// \param episode  [E] rows of `x`, one per environment; rows may repeat (replicas)
 Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episode);
 
+/// `count` environments that stand where environment `env` of `b` does: what would come of
+/// different decisions there. \throws Error  when `env` is not one of b's
+Batch repeat(const Batch& b, std::int64_t env, std::int64_t count);
+
 /// Numbers in one environment's decision, A: a weight for every node (for every resource and node
 /// when the pool takes them per resource, [K, N]), then, when the pool has a reserve, the share of
 /// the budget to keep back.

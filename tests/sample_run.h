@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -255,6 +256,60 @@ inline results::GroupData sample_policy(int knobs) {
            {"positions", text("none")}}};
 }
 
+/// Two slots of every recorded episode, made up; the backlog of the first is empty.
+inline results::GroupData sample_attention(const SampleSize& size) {
+  const auto nodes = static_cast<std::size_t>(size.nodes);
+  const std::size_t slots = 2 * static_cast<std::size_t>(size.recorded);
+  std::vector<double> received, entropy, value, allocation, base, backlog, map;
+  for (std::size_t i = 0; i < slots; ++i) {
+    entropy.push_back(0);
+    for (std::size_t n = 0; n < nodes; ++n) {
+      const auto rising = static_cast<double>(n + 1);
+      const double sum = static_cast<double>(nodes * (nodes + 1)) / 2;
+      received.push_back(rising / sum);
+      entropy.back() -= received.back() * std::log(received.back());
+      value.push_back(std::cos(rising * static_cast<double>(i + 1)));
+      allocation.push_back((static_cast<double>(nodes) + 1 - rising) / sum);
+      base.push_back(1 / static_cast<double>(nodes));
+      backlog.push_back(i % 2 == 0 ? 0 : rising * rising);
+    }
+  }
+  std::vector<double> correlation, mean, se;
+  for (const auto* x : {&received, &allocation, &base, &backlog}) {
+    std::vector<double> row;
+    for (std::size_t i = 0; i < slots; ++i)
+      row.push_back(results::rank_correlation(std::span(*x).subspan(i * nodes, nodes),
+                                              std::span(value).subspan(i * nodes, nodes)));
+    const results::Mean over = results::mean_of_rows(row, static_cast<std::size_t>(size.recorded));
+    correlation.insert(correlation.end(), row.begin(), row.end());
+    mean.push_back(over.mean);
+    se.push_back(over.se);
+  }
+  for (std::size_t row = 0; row < 2 * nodes; ++row)
+    map.insert(map.end(), received.begin(), received.begin() + static_cast<std::ptrdiff_t>(nodes));
+  const std::int64_t last = size.slots - 1;
+  return {"attention",
+          {{"episode", numbers(size.recorded)},
+           {"slot", std::vector<std::int64_t>{0, last}},
+           {"node", names("n", size.nodes)},
+           {"quantity", std::vector<std::string>{"attention", "allocation", "base", "backlog"}},
+           {"head", numbers(2)},
+           {"looker", names("n", size.nodes)}},
+          {{"policy", std::vector<std::string>{"skewed"}},
+           {"received", received},
+           {"entropy", entropy},
+           {"looker_entropy", entropy},
+           {"marginal_value", value},
+           {"allocation", allocation},
+           {"base", base},
+           {"backlog", backlog},
+           {"rank_correlation", correlation},
+           {"mean_correlation", mean},
+           {"correlation_se", se},
+           {"map", map},
+           {"map_slot", std::vector<std::int64_t>{last}}}};
+}
+
 inline results::GroupData sample_summary(const std::vector<results::Variable>& eval,
                                          std::int64_t episodes) {
   const auto row = [&](const char* name, std::size_t policy) {
@@ -358,6 +413,7 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   trajectory.variables.push_back({"ticket", no_draws});
   trajectory.variables.push_back({"completion", no_draws});
   run.groups.push_back(std::move(trajectory));
+  run.groups.push_back(sample_attention(size));
   run.groups.push_back(sample_policy(size.knobs));
   run.groups.push_back({"tuning",
                         {{"candidate", numbers(2)}, {"knob", numbers(1)}},

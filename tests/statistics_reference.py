@@ -14,3 +14,6 @@ relative = stats.bootstrap(
     paired=True, vectorized=True, **options).confidence_interval
 print("difference", np.mean(a - b), "se", stats.sem(a - b), "interval", *difference)
 print("relative change", a.mean() / b.mean() - 1, "interval", *relative)
+
+c, d = np.array([3, 1, 1, 2, 3, 3, 0, 2, -1, 1]), np.array([0, 0, 0, 5, 5, 5, 1, 1, 2, 0])
+print("rank correlations", *(float(stats.spearmanr(x, y)[0]) for x, y in ((a, b), (a, c), (c, d))))

@@ -289,6 +289,61 @@ TEST_CASE("entropy: 0 for one, ln N for all alike, and by hand between") {
   CHECK(attention::entropy(three) == doctest::Approx(1.5 * std::log(2.0)).epsilon(1e-12));
 }
 
+TEST_CASE("attention_map: its mean over heads and lookers is what was received, for every kind") {
+  for (const attention::Form form : nets::kForms)
+    for (const attention::Weights weights : nets::kWeights) {
+      Shape s = nets::shape_of_form(form, 3, 8, 2, 2);
+      if (form == attention::Form::none) {
+        CHECK_THROWS_WITH_AS(attention::attention_map(s, 7, {}),
+                             "attention: without attention there is no map of it", Error);
+        continue;
+      }
+      s.weights = weights;
+      if (weights == attention::Weights::random || weights == attention::Weights::shuffled)
+        s.seed = 5;
+      if (weights == attention::Weights::average) s.nodes = 7;
+      CAPTURE(nets::name_of(form));
+      CAPTURE(nets::name_of(weights));
+      const auto engine = attention::make_cpu_engine(s);
+      const auto cache = engine->make_cache(1, 7);
+      const std::vector<float> p = nets::parameters(s, 3), x = nets::normals<float>(21, 3, 1);
+      std::vector<float> h(56), seen(7);
+      engine->forward(p, {x.data(), 7, 3}, 7, *cache, {h.data(), 7, 8});
+      engine->received(*cache, {seen.data(), 1, 7});
+      std::vector<double> all(static_cast<std::size_t>(attention::weight_count(s, 7)), 0.0);
+      engine->add_weights(*cache, all);
+      const std::vector<double> map = attention::attention_map(s, 7, all);
+      const auto rows = static_cast<std::size_t>(s.heads) * 7;
+      REQUIRE(map.size() == rows * 7);
+      std::vector<double> mean(7, 0.0);
+      // Weights are floats, of relative error 6e-8; a row sums seven of them or of their products.
+      for (std::size_t r = 0; r < rows; ++r) {
+        double sum = 0;
+        for (std::size_t j = 0; j < 7; ++j) {
+          sum += map[r * 7 + j];
+          mean[j] += map[r * 7 + j] / static_cast<double>(rows);
+        }
+        CHECK(sum == doctest::Approx(1).epsilon(1e-6));
+      }
+      for (std::size_t j = 0; j < 7; ++j)
+        CHECK(mean[j] == doctest::Approx(static_cast<double>(seen[j])).epsilon(1e-6));
+      CHECK_THROWS_AS(attention::attention_map(s, 6, all), Error);
+    }
+}
+
+TEST_CASE("attention_map: lookers by hand, also through points") {
+  const Shape direct{1, 2, 1, 1, 1};
+  // Blocks are [looked at, looker].
+  const std::vector<double> weights{.9, .2, .1, .8};
+  CHECK(attention::attention_map(direct, 2, weights) == std::vector<double>{.9, .1, .2, .8});
+  Shape induced = nets::shape_of_form(attention::Form::induced, 1, 2, 1, 1);
+  induced.points = 2;
+  // Points see the nodes as (1, 0) and (.25, .75); node 0 sees the first point alone, node 1 half
+  // of each.
+  const std::vector<double> through{1, .25, 0, .75, /**/ 1, .5, 0, .5};
+  CHECK(attention::attention_map(induced, 2, through) == std::vector<double>{1, 0, .625, .375});
+}
+
 TEST_CASE("additive scores: closed form of two nodes and two lookers") {
   // Rows of query, key, value, of one number each; v = 2, scale = 1/2.
   const std::vector<double> qkv{.3, -.1, 0, /**/ -.4, .8, 0};

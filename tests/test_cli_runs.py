@@ -23,7 +23,7 @@ import numpy as np
 CRA = str(pathlib.Path(sys.argv[1]).resolve())
 TINY = str(pathlib.Path(sys.argv[2]).resolve())
 SEED = int(os.environ.get("CRA_TEST_SEED", "1"))
-GROUPS = ("train", "eval", "policy", "trajectory", "node", "tuning")
+GROUPS = ("train", "eval", "policy", "trajectory", "attention", "node", "tuning")
 LONG = ["--set", "training.updates=150", "--set", "training.checkpoint_every=7"]
 
 
@@ -353,7 +353,7 @@ class Runs(unittest.TestCase):
         done = self.call("run", TINY, "--out", "x.h5", "--json")
         found = json.loads(done.stdout)
         self.assertEqual(list(found), ["schema_version", "scenario", "seed", "episodes", "bound",
-                                       "policies", "best_heuristic", "training", "result"])
+                                       "policies", "best_heuristic", "training", "attention", "result"])
         self.assertEqual(list(found["bound"]), ["lower", "upper", "certified"])
         self.assertIs(found["bound"]["certified"], True)
         self.assertEqual(list(found["training"]), ["updates", "env_steps", "seconds", "seeds"])
@@ -380,8 +380,57 @@ class Runs(unittest.TestCase):
                         self.assertIn(policy["name"], (found["best_heuristic"], "clairvoyant"))
                     else:
                         self.assertEqual(policy[key], stored)
+            attention, stored = found["attention"], file["attention"]
+            self.assertEqual(list(attention), ["policy", "episodes", "slots", "nodes_looked_at", "entropy",
+                                               "entropy_share", "rank_correlation"])
+            self.assertEqual((attention["policy"], attention["episodes"], attention["slots"]),
+                             ("attention + reinforce", 8, 1))
+            entropy = stored["entropy"][()].mean()
+            np.testing.assert_allclose(
+                [attention[k] for k in ("nodes_looked_at", "entropy", "entropy_share")],
+                [np.exp(entropy), entropy, entropy / np.log(4)], rtol=1e-12)
+            self.assertEqual(list(attention["rank_correlation"]),
+                             [name.decode() for name in stored["quantity"]])
+            for i, both in enumerate(attention["rank_correlation"].values()):
+                self.assertEqual((both["mean"], both["se"]),
+                                 (stored["mean_correlation"][i], stored["correlation_se"][i]))
         again = json.loads(self.call("run", TINY, "--out", "x.h5", "--json", "--resume").stdout)
         self.assertEqual(found, again)
+
+    def test_nothing_is_said_of_attention_that_has_no_say(self):
+        for change in ("attention.kind.kind=none", "training.updates=0", "evaluation.explained_episodes=0",
+                       "agent.learner.kind=es"):
+            done = self.call("run", TINY, "--out", "x.h5", "--force", "--set", change)
+            self.assertNotIn("Attention", done.stdout, change)
+            found = json.loads(self.call("run", TINY, "--out", "x.h5", "--resume", "--json", "--set", change).stdout)
+            self.assertIsNone(found["attention"], change)
+            with h5py.File(self.path("x.h5")) as file:
+                self.assertNotIn("attention", file, change)
+            self.call("check", "x.h5")
+        # Heuristics have none; of two policies neither is the one to explain.
+        self.call("run", TINY, "--out", "one.h5")
+        self.call("run", TINY, "--out", "two.h5", "--seed", "4")
+        for policies in (["demand"], ["one.h5", "two.h5"]):
+            done = self.call("evaluate", TINY, "--out", "e.h5", "--force", "--policy", *policies)
+            self.assertNotIn("Attention", done.stdout)
+
+    def test_the_attention_of_the_stored_training_is_explained(self):
+        self.call("run", TINY, "--out", "three.h5", *LONG[:1], "training.updates=40", "--set",
+                  "training.seeds=3", "--set", "output.trajectories=8")
+        self.call("evaluate", TINY, "--policy", "three.h5", "--out", "e.h5")
+        with h5py.File(self.path("three.h5")) as run, h5py.File(self.path("e.h5")) as again:
+            stored = int(run["train/stored"][()].argmax())
+            name = f"attention + reinforce #{stored + 1}"
+            self.assertEqual(run["attention/policy"][()].decode(), name)
+            self.assertEqual(again["attention/policy"][()], b"three")
+            slots = run["attention/slot"][()]
+            of_training = run["trajectory/proportion"][()][:, :, slots]
+            for k in range(3):
+                same = np.array_equal(of_training[k], run["attention/allocation"][()])
+                self.assertEqual(same, k == stored)
+            for variable in run["attention"]:
+                if variable != "policy":
+                    np.testing.assert_array_equal(run["attention"][variable][()], again["attention"][variable][()])
 
     def test_without_a_bound_nothing_is_said_of_one(self):
         switch = "evaluation.bound=false"

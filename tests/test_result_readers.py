@@ -120,7 +120,7 @@ class Readers(unittest.TestCase):
     def test_root_attributes(self):
         with h5py.File(self.full) as file:
             self.assertEqual(file.attrs["cra_format"], "cra-run")
-            self.assertEqual(file.attrs["cra_format_version"], "1.3")
+            self.assertEqual(file.attrs["cra_format_version"], "1.4")
             for name in ("Conventions", "title", "history", "date_created", "status"):
                 self.assertIsInstance(file.attrs[name], str)
 

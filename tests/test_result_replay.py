@@ -13,15 +13,17 @@ import unittest
 import h5py
 import numpy as np
 
+import replay
+
 REPLAY = [sys.executable, str(pathlib.Path(__file__).resolve().parent / "replay.py")]
 
-# One update is enough for a policy whose decisions are no round numbers.
+# One update is enough for a policy whose decisions are no round numbers, and whose attention has a say.
 COMMON = """
 version: 1
 name: small
 attention: {width: 8}
-training: {updates: 1, episodes: 2, replicas: 2, warmup_episodes: 2}
-evaluation: {episodes: 6, tuning_episodes: 2, resamples: 100, baselines: [uniform, margin]}
+training: {updates: 1, episodes: 2, replicas: 2, warmup_episodes: 2, keep: last}
+evaluation: {episodes: 6, tuning_episodes: 2, resamples: 100, baselines: [uniform, margin], explained_every: 7}
 output: {trajectories: 3}
 """
 
@@ -292,6 +294,32 @@ BITES = {
 NO_BOUND = {"lottery": "service by lottery serves whom it draws, not what was commanded"}
 
 
+def ranks(x):
+    """Ranks of the numbers of a row; equal ones share the mean of theirs."""
+    return np.array([(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x])
+
+
+def spearman(x, y):
+    a, b = ranks(x), ranks(y)
+    return np.corrcoef(a, b)[0, 1] if np.ptp(a) > 0 and np.ptp(b) > 0 else np.nan
+
+
+def marginal_values(c, d, p, i, t):
+    """-dC/d eps of giving each node eps more of the placed budget in slot t, by the equations alone."""
+    d = {name: x for name, x in d.items() if name != "resource_proportion"}  # they follow from the bundle
+    lottery = c["service"] == b"lottery"
+    step = 1.0 if lottery else 1e-5
+    share = d["proportion"][p, i, t].copy()
+
+    def cost(n, eps):
+        changed = {**d, "proportion": d["proportion"].copy()}
+        changed["proportion"][p, i, t] = (1 - eps) * share + eps * (np.arange(len(share)) == n)
+        return sum(now["cost"] for slot, now in replay.replay(c, changed, p, i) if slot >= t)
+
+    low = [0 if lottery or share[n] <= 2e-5 else -step for n in range(len(share))]
+    return np.array([(cost(n, low[n]) - cost(n, step)) / (step - low[n]) for n in range(len(share))])
+
+
 class Replays(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -357,6 +385,44 @@ class Replays(unittest.TestCase):
                 data[()] = data[()] * (1 - 1e-6)
             done = subprocess.run([*REPLAY, changed], capture_output=True, check=False)
             self.assertEqual(done.returncode, 1)
+
+    def test_what_is_said_of_attention_follows_from_the_trajectory(self):
+        compared = 0
+        for name, path, groups in self.each():
+            with h5py.File(path) as file:
+                a = {k: v[()] for k, v in file["attention"].items()}
+            c, d = groups["node"], groups["trajectory"]
+            p = list(d["policy"]).index(a["policy"])
+            slots, episodes = a["slot"], len(d["episode"])
+            self.assertEqual(a["policy"], b"attention + " + (b"reinforce" if name == "lottery" else b"apg"))
+            self.assertEqual(list(slots), list(range(3, d["cost"].shape[2], 7)))
+            received = a["received"]
+            np.testing.assert_allclose(received.sum(-1), 1, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(a["entropy"], -(received * np.log(received)).sum(-1), rtol=0, atol=1e-12)
+            self.assertTrue((a["looker_entropy"] <= a["entropy"] + 1e-6).all())
+            np.testing.assert_array_equal(a["allocation"][:episodes], d["proportion"][p][:, slots])
+            np.testing.assert_array_equal(a["backlog"][:episodes], d["backlog"][p][:, slots - 1])
+            of_map = list(slots).index(a["map_slot"])
+            np.testing.assert_allclose(a["map"].mean((0, 1)), received[0, of_map], rtol=0, atol=1e-6)
+            for q, x in enumerate((received, a["allocation"], a["base"], a["backlog"])):
+                found = a["rank_correlation"][q]
+                expected = [[spearman(x[i, s], a["marginal_value"][i, s]) for s in range(len(slots))]
+                            for i in range(len(x))]
+                np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+                by_episode = [np.nanmean(row) for row in found if not np.isnan(row).all()]
+                if not by_episode:
+                    self.assertTrue(np.isnan(a["mean_correlation"][q]))
+                    continue
+                np.testing.assert_allclose(
+                    [a["mean_correlation"][q], a["correlation_se"][q]],
+                    [np.mean(by_episode), np.std(by_episode, ddof=1) / len(by_episode) ** 0.5], atol=1e-12)
+            # Both quotients carry the rounding of a cost, 1e-14 of it over 1e-5; where a kink lies within
+            # the step that is still so, as both take the same step.
+            values = marginal_values(c, d, p, 0, int(a["map_slot"]))
+            scale = max(1.0, np.abs(values).max())
+            np.testing.assert_allclose(a["marginal_value"][0, of_map], values, rtol=0, atol=1e-7 * scale)
+            compared += int(np.ptp(values) > 1e-3)
+        self.assertGreater(compared, 15)
 
     def test_the_files_are_as_the_format_says(self):
         for _, path, _ in self.each():

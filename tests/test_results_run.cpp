@@ -21,8 +21,8 @@ using namespace std::string_literals;
 
 namespace {
 
-const std::vector<std::string> kAllGroups{"provenance", "node",   "train",  "eval",
-                                          "trajectory", "policy", "tuning", "summary"};
+const std::vector<std::string> kAllGroups{"provenance", "node",   "train",  "eval",   "trajectory",
+                                          "attention",  "policy", "tuning", "summary"};
 
 GroupData& group_of(RunFile& run, const std::string& name) {
   for (GroupData& g : run.groups)
@@ -135,7 +135,8 @@ TEST_CASE("encode: no updates, no knobs, no optional groups") {
 
   RunFile evaluated = sample_run();
   std::erase_if(evaluated.groups, [](const GroupData& g) {
-    return g.name == "train" || g.name == "policy" || g.name == "tuning" || g.name == "trajectory";
+    return g.name == "train" || g.name == "policy" || g.name == "tuning" ||
+           g.name == "trajectory" || g.name == "attention";
   });
   const RunFile small = decode(encode(evaluated, 1), "x.h5");
   CHECK(small.group("train") == nullptr);
@@ -300,6 +301,43 @@ TEST_CASE("check_run: the bound is there everywhere or nowhere, and no policy be
               (lower(r)[3] - before) / 4;
           values_of<double>(r, "summary", "cost")[2] = mean;
         }).find(", below the certified bound ") != std::string::npos);
+}
+
+TEST_CASE("check_run: what is said of attention follows from what it received") {
+  using Run = RunFile&;
+  const auto moved = [](const char* name, std::size_t i, double by) {
+    return complaint([&](Run r) { values_of<double>(r, "attention", name)[i] += by; });
+  };
+  // Two episodes of two slots of three nodes.
+  CHECK(moved("received", 3, 1e-5)
+            .starts_with("x.h5: /attention/received[3] (row-major) is the first of a row whose sum "
+                         "is 1.00001"));
+  CHECK(moved("received", 1, -2) == "x.h5: /attention/received[1] (row-major) is below 0");
+  CHECK(moved("allocation", 4, 1e-6)
+            .starts_with("x.h5: /attention/allocation[3] (row-major) is the first of a row"));
+  CHECK(moved("base", 11, 1e-6)
+            .starts_with("x.h5: /attention/base[9] (row-major) is the first of a row"));
+  CHECK(moved("map", 16, 1e-5)
+            .starts_with("x.h5: /attention/map[15] (row-major) is the first of a row"));
+  CHECK(moved("entropy", 2, 1e-6).ends_with(", which is not that of /attention/received"));
+  const std::string ranks = ", which does not follow from the ranks";
+  CHECK(moved("marginal_value", 0, -3).ends_with(ranks));
+  CHECK(moved("backlog", 0, 1).starts_with("x.h5: /attention/rank_correlation[12] (row-major)"));
+  CHECK(moved("rank_correlation", 5, 1e-6).ends_with(ranks));
+  CHECK(moved("rank_correlation", 8, std::nan("")).empty());  // equal shares have no ranks
+  CHECK(moved("rank_correlation", 7, std::nan("")).ends_with(ranks));
+  CHECK(moved("mean_correlation", 1, 1e-6)
+            .starts_with("x.h5: /attention/mean_correlation[1] (row-major) is "));
+  CHECK(moved("correlation_se", 0, 1e-6)
+            .starts_with("x.h5: /attention/correlation_se[0] (row-major) is "));
+  CHECK(complaint([](Run r) { values_of<std::string>(r, "attention", "policy")[0] = "x"; }) ==
+        "x.h5: /attention/policy is \"x\", which is not a policy of /eval");
+  CHECK(complaint([](Run r) { values_of<std::int64_t>(r, "attention", "episode")[1] = 9; }) ==
+        "x.h5: /attention/episode[1] (row-major) is 9, which is not an episode of /eval");
+  CHECK(complaint([](Run r) { values_of<std::int64_t>(r, "attention", "map_slot")[0] = 1; }) ==
+        "x.h5: /attention/map_slot[0] (row-major) is 1, which is not one of the slots");
+  CHECK(complaint([](Run r) { values_of<std::string>(r, "attention", "quantity")[2] = "luck"; }) ==
+        "x.h5: /attention/quantity[2] (row-major) is \"luck\"");
 }
 
 TEST_CASE("least_cost: rounding is allowed for, nothing more") {

@@ -441,6 +441,58 @@ TEST_CASE("resolve: what no single key can tell") {
         "workload.parts is empty: no work would ever arrive at the queue nodes");
 }
 
+TEST_CASE("repeat: copies go the way of what they are copies of, in every column") {
+  // Failures, a calendar, deadlines, progress and shown arrivals fill the columns that may be
+  // empty.
+  Params p = busy_ring(5, 12);
+  p.pool.groups = {{"queue", 3, Dynamics::queue}, {"progress", 2, Dynamics::progress}};
+  p.workload.failures = WearFailures{0.2, 1, 0.5, {2, 3}, 0.3, 0.9};
+  p.workload.calendar = WindowsCalendar{6, 2, 0.1, 2, 1};
+  p.workload.abandonment = 0;
+  p.errors = DeadlineError{};
+  p.observation.arrivals_shown = true;
+  must_resolve(p);
+  const Exogenous x = draw(p, 3, EpisodeSet::training, 0, 3);
+  Batch b = reset(p, x, {0, 1, 2});
+  for (int t = 0; t < 5; ++t) {
+    const std::vector<double> w = random_weights(3, 5, t);
+    step(p, x, b, row(w, 3));
+  }
+  CHECK((!b.young.empty() && !b.health.empty() && !b.window.empty() && !b.arrivals_now.empty() &&
+         !b.progress.empty()));
+  const Batch at_once = repeat(b, 1, 4);
+  CHECK(at_once.slot == 5);
+  CHECK(at_once.episode == std::vector<std::int64_t>{1, 1, 1, 1});
+  CHECK(at_once.error_cost == std::vector<double>(4, b.error_cost[1]));
+  Batch copies = at_once;
+  const int count = feature_count(p);
+  std::vector<float> of_one(static_cast<std::size_t>(3 * 5 * count)),
+      of_copies(static_cast<std::size_t>(4 * 5 * count));
+  for (int t = 5; t < 12; ++t) {
+    observe(p, b, {of_one.data(), 15, count});
+    observe(p, copies, {of_copies.data(), 20, count});
+    const std::vector<double> w = random_weights(3, 5, t);
+    std::vector<double> same;
+    for (int e = 0; e < 4; ++e) {
+      same.insert(same.end(), w.begin() + 5, w.begin() + 10);
+      CHECK(std::equal(of_copies.begin() + std::ptrdiff_t{e} * 5 * count,
+                       of_copies.begin() + std::ptrdiff_t{e + 1} * 5 * count,
+                       of_one.begin() + std::ptrdiff_t{5} * count));
+    }
+    step(p, x, b, row(w, 3));
+    step(p, x, copies, row(same, 4));
+    for (const auto column :
+         {&Batch::cost, &Batch::error_cost, &Batch::switching_cost, &Batch::fairness_cost,
+          &Batch::use_cost, &Batch::score, &Batch::waste})
+      CHECK(copies.*column == std::vector<double>(4, (b.*column)[1]));
+    for (const auto column : {&Batch::backlog, &Batch::progress, &Batch::rate, &Batch::served,
+                              &Batch::lost, &Batch::error, &Batch::grant, &Batch::dispatched})
+      CHECK(std::equal((copies.*column).begin() + 15, (copies.*column).end(),
+                       (b.*column).begin() + 5, (b.*column).begin() + 10));
+  }
+  CHECK_THROWS_WITH_AS(repeat(b, 3, 1), "repeat: environment 3, 1 times, of a batch of 3", Error);
+}
+
 TEST_CASE("resolve: groups, lists and distributions fill every node") {
   Params p;
   p.pool.nodes = 3;

@@ -39,6 +39,50 @@ TEST_CASE("mean_of: a small spread beside a large mean keeps its digits") {
   CHECK(mean_of(x).se == doctest::Approx(std::sqrt(5.0 / 12)).epsilon(1e-12));
 }
 
+TEST_CASE("rank_correlation: agrees with SciPy's spearmanr, ties and all") {
+  // Reference: tests/statistics_reference.py.
+  const std::vector<double> a{0.31, 0.52, 0.27, 0.44, 0.39, 0.61, 0.22, 0.35, 0.48, 0.29};
+  const std::vector<double> b{0.35, 0.50, 0.36, 0.47, 0.45, 0.74, 0.21, 0.41, 0.59, 0.30};
+  const std::vector<double> c{3, 1, 1, 2, 3, 3, 0, 2, -1, 1}, d{0, 0, 0, 5, 5, 5, 1, 1, 2, 0};
+  CHECK(rank_correlation(a, b) == doctest::Approx(0.9515151515151514).epsilon(1e-14));
+  CHECK(rank_correlation(a, c) == doctest::Approx(0.26801813713575773).epsilon(1e-14));
+  CHECK(rank_correlation(c, d) == doctest::Approx(0.3170544184733975).epsilon(1e-14));
+  CHECK(rank_correlation(d, c) == rank_correlation(c, d));
+}
+
+TEST_CASE("rank_correlation: closed forms, and only ranks count") {
+  const std::vector<double> x{1, 2, 3, 4}, y{10, 1000, 1e6, 1e9}, z{4, 3, 2, 1};
+  CHECK(rank_correlation(x, y) == 1);
+  CHECK(rank_correlation(x, z) == -1);
+  // Without ties 1 - 6 sum d^2 / (n (n^2 - 1)): ranks 2 1 4 3 differ by 1 four times.
+  const std::vector<double> swapped{2, 1, 4, 3};
+  CHECK(rank_correlation(x, swapped) == doctest::Approx(1 - 6 * 4 / 60.0).epsilon(1e-15));
+  // Ranks 1.5 1.5 3.5 3.5 against 1 2 3 4: 4 / sqrt(4 * 5).
+  const std::vector<double> halves{0, -0.0, 7, 7};
+  CHECK(rank_correlation(x, halves) == doctest::Approx(4 / std::sqrt(20.0)).epsilon(1e-15));
+}
+
+TEST_CASE("rank_correlation: none where nothing differs, or there is nothing to differ") {
+  const std::vector<double> x{1, 2, 3}, same{5, 5, 5}, one{1};
+  CHECK(std::isnan(rank_correlation(x, same)));
+  CHECK(std::isnan(rank_correlation(same, x)));
+  CHECK(std::isnan(rank_correlation(one, one)));
+  CHECK(std::isnan(rank_correlation({}, {})));
+  CHECK(message_of([&] { rank_correlation(x, one); }) ==
+        "a rank correlation needs two lists of one length, got 3 and 1");
+}
+
+TEST_CASE("mean_of_rows: rows count alike, what is missing does not count") {
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<double> x{1, none, 3, /**/ none, none, none, /**/ 4, 4, none};
+  const Mean m = mean_of_rows(x, 3);  // of 2 and 4; the second row has nothing
+  CHECK(m.mean == 3);
+  CHECK(m.se == 1);
+  CHECK(std::isnan(mean_of_rows(std::vector<double>{none, none}, 2).mean));
+  CHECK(std::isnan(mean_of_rows(std::vector<double>{none, none}, 2).se));
+  CHECK(mean_of_rows(std::vector<double>{1, 2}, 1).se == 0);
+}
+
 TEST_CASE("paired: a constant difference has no width, whatever the spread of the costs") {
   const std::vector<double> b = normals(50, 10, 5, 0);
   std::vector<double> a = b;

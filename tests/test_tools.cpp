@@ -255,7 +255,8 @@ TEST_CASE("several trainings: their mean episode by episode, its verdict, a line
   for (std::size_t i = 0; i < one.cost.size(); ++i)
     CHECK(mean.cost[i] == doctest::Approx((one.cost[i] + two.cost[i]) / 2).epsilon(1e-14));
   const Summary s = summarise({mean, contestant("strong", "heuristic", 0.6, 0.002)}, 200, 1);
-  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "x.h5", {{6, 4, 0.5, true}, {6, 6, 0.75, false}}};
+  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "x.h5", {{6, 4, 0.5, true}, {6, 6, 0.75, false}},
+             {}};
   const std::string text = table_text(s, h);
   CAPTURE(text);
   // Means of both are those of one and of 0.04 more; two numbers scatter by half their distance.
@@ -297,7 +298,7 @@ TEST_CASE("table_text: sorted by cost, one line per policy, path last") {
       summarise({contestant("net", "learned", 0.5, 0.001), contestant("weak", "heuristic", 0.9, 0),
                  contestant("strong", "heuristic", 0.6, 0.002)},
                 200, 1);
-  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "results/runs/tiny-s3.h5", {}};
+  Headline h{"tiny", 4, 20, 3, 6, 1152000, 41, "results/runs/tiny-s3.h5", {}, {}};
   const std::string text = table_text(s, h);
   CHECK(text.rfind("tiny: 4 nodes, 20 slots, 40 test episodes, seed 3, trained on 1.15 M env-steps "
                    "in 41 s\n\n",
@@ -309,6 +310,44 @@ TEST_CASE("table_text: sorted by cost, one line per policy, path last") {
   CHECK(text.find("best tuned heuristic\n") != std::string::npos);
   CHECK(text.find("\nLearning pays here: ") != std::string::npos);
   CHECK(text.substr(text.size() - 25) == "\nresults/runs/tiny-s3.h5\n");
+}
+
+TEST_CASE(
+    "attention_text: how far it spread, and whether it looked where allocation was worth most") {
+  const double none = std::nan("");
+  AttentionLine a{"net",          8,          3,           12,       std::log(4.1),
+                  {0.456, 0.031}, {0.714, 0}, {-0.002, 0}, {0.52, 0}};
+  // ln 4.1 / ln 12 = 0.5678
+  CHECK(
+      attention_text(a) ==
+      "Attention looked at 4.1 of 12 nodes (entropy .57 of its maximum); its rank correlation with "
+      "the marginal value\nof allocation is +.46 +- .03 (that of the allocation +.71, of the base "
+      "heuristic +.00, of the backlog +.52).");
+  a.base = a.backlog = {none, none};
+  CHECK(attention_text(a).ends_with("is +.46 +- .03 (that of the allocation +.71)."));
+  a.allocation = a.base;
+  CHECK(attention_text(a).ends_with("is +.46 +- .03."));
+  const Summary s = summarise(
+      {contestant("net", "learned", 0.5, 0.001), contestant("strong", "heuristic", 0.6, 0.002)},
+      200, 1);
+  Headline h{"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}, a};
+  CHECK(table_text(s, h).ends_with("\n" + attention_text(a) + "\nx.h5\n"));
+  const std::string json = json_text(s, h);
+  CHECK(json.find("\"policy\": \"net\",\n    \"episodes\": 8,\n    \"slots\": 3,\n") !=
+        std::string::npos);
+  CHECK(json.find("\"attention\": {\n        \"mean\": 0.456,\n        \"se\": 0.031") !=
+        std::string::npos);
+  CHECK(json.find("\"base\": {\n        \"mean\": null,\n        \"se\": null") !=
+        std::string::npos);
+  a.attention = {none, none};
+  a.entropy = std::log(12.0);
+  CHECK(
+      attention_text(a) ==
+      "Attention looked at 12.0 of 12 nodes (entropy 1.00 of its maximum); all nodes received the "
+      "same, or were worth the same.");
+  h.attention.reset();
+  CHECK(table_text(s, h).find("Attention") == std::string::npos);
+  CHECK(json_text(s, h).find("\"attention\": null") != std::string::npos);
 }
 
 TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left to gain") {
@@ -330,7 +369,7 @@ TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left
   CHECK(s.rows[1].gap_closed.value() < 0);
   CHECK_FALSE(s.rows[2].gap_closed.has_value());
 
-  const std::string text = table_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}});
+  const std::string text = table_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}, {}});
   CAPTURE(text);
   CHECK(text.find("episodes     gap\n") != std::string::npos);
   CHECK(text.find("  clairvoyant  bound      .4000          certified; feasible .4200\n") <
@@ -340,7 +379,7 @@ TEST_CASE("summarise with a bound: gaps, the table's first row, and what is left
   CHECK(text.find(" %),\nand no policy whatever can lower it by more than a further 29 %.\n") !=
         std::string::npos);
 
-  const std::string json = json_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}});
+  const std::string json = json_text(s, {"tiny", 4, 20, 3, 0, 0, 0, "x.h5", {}, {}});
   CHECK(json.find("\"certified\": true") != std::string::npos);
   CHECK(json.find("\"name\": \"clairvoyant\"") != std::string::npos);
 

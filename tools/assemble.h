@@ -1,7 +1,9 @@
 // tools/assemble.h: what the parts found out, as the groups of a result file (results/FORMAT.md).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,16 +27,22 @@ struct Circumstances {
   double train_seconds = 0;
 };
 
+/// The training whose policy is stored: the first of the best on the validation episodes.
+std::size_t best_training(const agents::Training& t,
+                          const std::vector<agents::TrainState>& trainings);
+
 /// The whole result file of a comparison.
 /// \param all      after meet()
 /// \param tunings  everything that was tuned, for /tuning
 /// \param bound    of the episodes x, or why there is none
 /// \param trainings  empty when nothing was trained; then /train and /policy are left out. The best
 ///                   on the validation episodes is the one in /policy
+/// \param explained  for /attention, which is left out without it
 results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
                           const std::vector<Candidate>& all,
                           const std::vector<agents::Tuning>& tunings, const sim::Exogenous& x,
                           const std::vector<agents::TrainState>& trainings,
-                          const agents::Bound& bound, const Summary& summary);
+                          const agents::Bound& bound, const Summary& summary,
+                          const std::optional<Explained>& explained);
 
 }  // namespace cra::tools

@@ -121,6 +121,24 @@ void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::
   check_stop();
 }
 
+std::optional<Explained> explain_attention(const Candidate* candidate, const scenarios::Settings& s,
+                                           const sim::Exogenous& x,
+                                           const agents::EngineFactory& engine,
+                                           Progress& progress) {
+  const agents::Evaluation& e = s.agents.evaluation;
+  if (candidate == nullptr || e.explained_episodes == 0 ||
+      s.sim.pool.nodes > agents::kMostExplained || !agents::attends(*candidate->network))
+    return std::nullopt;
+  check_stop();
+  progress.stage("explaining attention", 1);
+  Explained out{candidate->name, agents::explain(*candidate->network, s.sim, x,
+                                                 std::min(e.explained_episodes, x.episodes),
+                                                 e.explained_every, engine)};
+  progress.step(1, candidate->name);
+  check_stop();
+  return out;
+}
+
 agents::Bound bound_episodes(const Arguments& a, const scenarios::Settings& s, Progress& progress) {
   agents::Bound all;
   if (!s.agents.evaluation.bound) {

@@ -56,6 +56,17 @@ sim::Exogenous evaluation_episodes(const scenarios::Settings& s);
 /// Every candidate on the test episodes, and slot by slot on the first few. \throws Stopped
 void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::Exogenous& x,
           Progress& progress);
+/// What is to be explained of a comparison: where the attention of one of its policies went.
+struct Explained {
+  std::string policy;  ///< name of the candidate
+  agents::Explanation what;
+};
+/// Explains the attention of a candidate on the first test episodes. Nothing when it is nullptr,
+/// when attention has no say in what it decides, or when no episodes are to be explained. \throws
+/// Stopped
+std::optional<Explained> explain_attention(const Candidate* candidate, const scenarios::Settings& s,
+                                           const sim::Exogenous& x,
+                                           const agents::EngineFactory& engine, Progress& progress);
 /// The clairvoyant bound of the test episodes, or the reason why there is none; says the reason on
 /// stderr. \throws Stopped on a signal
 agents::Bound bound_episodes(const Arguments& a, const scenarios::Settings& s, Progress& progress);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "tools/assemble.h"
@@ -117,9 +118,13 @@ ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& 
   meet(all, s, x, progress);
   const agents::Bound bound = bound_episodes(a, s, progress);
   check_against(bound, all);
+  // Of several policies none is the one to explain; saved ones come first.
+  const std::optional<Explained> explained =
+      explain_attention(wanted.files.size() == 1 ? all.data() : nullptr, s, x, engine, progress);
   progress.clear();
   const Summary summary = compare(all, s, bound);
-  const results::RunFile file = assemble(c.scenario, about, all, tunings, x, {}, bound, summary);
+  const results::RunFile file =
+      assemble(c.scenario, about, all, tunings, x, {}, bound, summary, explained);
   results::write_file(out.result, results::encode(file, s.output.compression));
   return {c.name(), c.title, c.file, c.varied, summary, headline_of(file, s, out.result)};
 }

@@ -50,6 +50,11 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const double per_policy =
       64.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (9 * nodes + 7);
   double disk = static_cast<double>(policies) * per_policy + recorded * drawn + 4e5;
+  if (nodes <= agents::kMostExplained) {
+    const auto episodes = static_cast<double>(std::min(e.explained_episodes, e.episodes));
+    const double sampled = slots / static_cast<double>(e.explained_every) + 1;
+    disk += 8 * (episodes * sampled * (5 * nodes + 6) + shape.heads * nodes * nodes);
+  }
   if (train) disk += 4 * parameters + t.seeds * (64.0 + 250.0) * t.updates;
 
   std::string text;

@@ -350,10 +350,12 @@ int run(const Arguments& a) {
     meet(all, s, x, progress);
     const agents::Bound bound = bound_episodes(a, s, progress);
     check_against(bound, all);
+    const std::optional<Explained> explained = explain_attention(
+        &all[best_training(s.agents.training, session.trainings())], s, x, engine, progress);
     progress.clear();
     const Summary summary = compare(all, s, bound);
     const results::RunFile file =
-        assemble(scenario, about, all, tunings, x, session.trainings(), bound, summary);
+        assemble(scenario, about, all, tunings, x, session.trainings(), bound, summary, explained);
     write_result(file, out, s.output.compression);
     const Headline headline = headline_of(file, s, out.result);
     print(a.json ? json_text(summary, headline) : table_text(summary, headline));

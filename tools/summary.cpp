@@ -81,6 +81,33 @@ Json trainings_json(const Summary& s, const Headline& h) {
   return all;
 }
 
+/// The number of nodes over which equal shares would have that entropy.
+double nodes_of(const AttentionLine& a) { return std::exp(a.entropy); }
+/// Of the largest entropy that the pool allows.
+double entropy_share(const AttentionLine& a) {
+  return a.nodes > 1 ? a.entropy / std::log(static_cast<double>(a.nodes)) : 0;
+}
+
+Json mean_json(const results::Mean& m) {
+  return {{"mean", number_or_null(!std::isnan(m.mean), m.mean)},
+          {"se", number_or_null(!std::isnan(m.se), m.se)}};
+}
+
+Json attention_json(const std::optional<AttentionLine>& a) {
+  if (!a) return nullptr;
+  return {{"policy", a->policy},
+          {"episodes", a->episodes},
+          {"slots", a->slots},
+          {"nodes_looked_at", nodes_of(*a)},
+          {"entropy", a->entropy},
+          {"entropy_share", entropy_share(*a)},
+          {"rank_correlation",
+           {{"attention", mean_json(a->attention)},
+            {"allocation", mean_json(a->allocation)},
+            {"base", mean_json(a->base)},
+            {"backlog", mean_json(a->backlog)}}}};
+}
+
 Json policy_json(const Row& r) {
   const bool paired = r.against_best.has_value(), bound = r.kind == "bound";
   const results::Paired p = r.against_best.value_or(results::Paired{});
@@ -224,6 +251,23 @@ std::string verdict_text(const Summary& s) {
   return text;
 }
 
+std::string attention_text(const AttentionLine& a) {
+  std::string text = "Attention looked at " + fixed(nodes_of(a), 1) + " of " +
+                     std::to_string(a.nodes) + " nodes (entropy " +
+                     short_fixed(entropy_share(a), 2) + " of its maximum); ";
+  if (std::isnan(a.attention.mean))
+    return text + "all nodes received the same, or were worth the same.";
+  text += "its rank correlation with the marginal value\nof allocation is " +
+          short_fixed(a.attention.mean, 2, true) + " +- " + short_fixed(a.attention.se, 2);
+  std::string others;
+  for (const auto& [name, m] :
+       {std::pair{"allocation", a.allocation}, {"base heuristic", a.base}, {"backlog", a.backlog}})
+    if (!std::isnan(m.mean))
+      others += (others.empty() ? " (that of the " : ", of the ") + std::string(name) + " " +
+                short_fixed(m.mean, 2, true);
+  return text + others + (others.empty() ? "." : ").");
+}
+
 std::string table_text(const Summary& s, const Headline& h) {
   std::string text = h.scenario + ": " + std::to_string(h.nodes) + " nodes, " +
                      std::to_string(h.slots) + " slots, " + std::to_string(s.episodes) +
@@ -261,6 +305,7 @@ std::string table_text(const Summary& s, const Headline& h) {
   for (const Row& r : s.rows) text += trainings_line(r, digits);
   const std::string words = verdict_text(s);
   if (!words.empty()) text += words + "\n";
+  if (h.attention) text += attention_text(*h.attention) + "\n";
   return text + h.result + "\n";
 }
 
@@ -284,6 +329,7 @@ std::string json_text(const Summary& s, const Headline& h) {
                       {"env_steps", h.env_steps},
                       {"seconds", h.seconds},
                       {"seeds", trainings_json(s, h)}}},
+                    {"attention", attention_json(h.attention)},
                     {"result", h.result}};
   // File names need not be UTF-8; JSON must be.
   return object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

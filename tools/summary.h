@@ -75,6 +75,17 @@ struct TrainingLine {
   bool stored = false;           ///< whether the result holds its policy
 };
 
+/// What is said of the attention of a learned policy, from /attention.
+struct AttentionLine {
+  std::string policy;
+  std::int64_t episodes = 0, slots = 0;  ///< that were explained
+  std::int64_t nodes = 0;                ///< N
+  double entropy = 0;                    ///< of the attention received, mean [nat]
+  /// Rank correlation with the marginal value of allocation, NaN where it has none: of the
+  /// attention received, then of what it should be seen against.
+  results::Mean attention, allocation, base, backlog;
+};
+
 /// What surrounds a summary when it is printed.
 struct Headline {
   std::string scenario;
@@ -84,9 +95,13 @@ struct Headline {
   double seconds = 0;          ///< of all trainings
   std::string result;          ///< path of the result file
   std::vector<TrainingLine> trainings;
+  std::optional<AttentionLine> attention;  ///< empty when nothing was explained
 };
 
-/// The table a run ends with: headline, policies by rising cost, verdict, path.
+/// Whether attention looked where allocation was worth most, as a sentence without a newline at its
+/// end.
+std::string attention_text(const AttentionLine& a);
+/// The table a run ends with: headline, policies by rising cost, verdict, attention, path.
 std::string table_text(const Summary& s, const Headline& h);
 /// The one object of `--json`, with a newline.
 std::string json_text(const Summary& s, const Headline& h);
