@@ -66,8 +66,8 @@ void fields(V& v, Reinforce& k) {
 /// Namkoong 2024). No exploration noise and no replicas; as little variance as the episodes allow.
 struct Pathwise {
   static constexpr const char* name = "apg";
-  double learning_rate = 4e-3;
-  double clip_norm = 1;
+  double learning_rate = 3e-3;
+  double clip_norm = 0.1;
 };
 template <class V>
 void fields(V& v, Pathwise& k) {
@@ -163,7 +163,7 @@ using LearnerKind = std::variant<Pathwise, Reinforce, GroupPpo, Ppo, A2c,
 
 struct Agent {
   PolicyKind policy;
-  std::string base = "best";
+  std::string base = "uniform";
   double base_floor = 0.02;
   LearnerKind learner;
 };
@@ -171,12 +171,13 @@ template <class V>
 void fields(V& v, Agent& a) {
   v("policy", a.policy, "distribution over allocations");
   v("base", a.base,
-    "heuristic the policy starts from: a baseline's name, or `best` for the best tuned one whose "
-    "weights move smoothly; a strict order is hard to correct from");
+    "rule whose logits the network adds to, where learning starts: a baseline's name, or `best` "
+    "for the best tuned one whose weights move smoothly. Equal shares leave `apg` most room: a "
+    "sharp rule is hard to correct. Learners that explore start better from a good rule; `es` "
+    "needs one");
   v("base_floor", a.base_floor, Range{0, 1}, "1",
     "weights of the base are raised to this share of the largest, so that learning can reach nodes "
-    "the "
-    "heuristic gives nothing; 0 starts exactly at the heuristic");
+    "that the heuristic gives nothing; 0 starts exactly at the heuristic");
   v("learner", a.learner, "how the policy improves");
 }
 
