@@ -104,7 +104,8 @@ void out_of_units(const Units& u, Clairvoyant& c) {
     scale_all(*prices, per_work);
   for (std::size_t i = 0; i < c.multipliers.budget.size(); ++i)
     c.multipliers.budget[i] *= u.importance / u.resource[i % u.resource.size()];
-  scale_all(c.multipliers.pool, u.importance / u.resource[0]);
+  for (std::size_t i = 0; i < c.multipliers.pool.size(); ++i)
+    c.multipliers.pool[i] *= u.importance / u.resource[i % u.resource.size()];
 }
 
 double complementarity(const std::vector<double>& slack, const std::vector<double>& dual) {

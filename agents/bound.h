@@ -172,7 +172,8 @@ struct ClairvoyantNode {
 ///             y_t = y'_t - e_t
 ///   progress: x_t = keep_t (1 - rho) x_{t-1} + v_t + sum_h weight_h v_ht, over the nodes h that
 ///             feed it; v = min(m_t, b_t C)
-///   reserve:  sum d (s + u / omega) <= R,  sum d (m + u / omega) <= R,  u <= b C - min(m, b C)
+///   reserve:  sum d (s + u / omega) <= R,  sum d (m + u / omega) <= R,  of every resource, and
+///             u <= b C - min(m, b C)
 struct ClairvoyantProblem {
   int slots = 0;                      ///< T
   int nodes = 0;                      ///< N
@@ -191,7 +192,7 @@ struct ClairvoyantProblem {
   double temperature = 0.1;           ///< its softness
   double switching = 0;               ///< weight of movement, >= 0
   double smoothing = 0.02;            ///< movement = sqrt(dm^2 + smoothing^2) - smoothing
-  double reserve = 0;                 ///< omega in [0, 1]; 0 = none. Needs K = 1 and one lag
+  double reserve = 0;                 ///< omega in [0, 1]; 0 = none. Needs one lag
 
   std::size_t at(int t, int n) const {
     return static_cast<std::size_t>(t) * static_cast<std::size_t>(nodes) +
@@ -239,7 +240,7 @@ struct Multipliers {
   std::vector<double> work;      ///< [T, N] lambda >= 0: waiting work (effort) appears (vanishes)
   std::vector<double> serve;     ///< [T, N] mu >= 0: service stays within the placed rate
   std::vector<double> budget;    ///< [T, K] nu >= 0
-  std::vector<double> pool;      ///< [T] xi >= 0: reserve within what is not placed; else empty
+  std::vector<double> pool;      ///< [T, K] xi >= 0: reserve within what is not placed; else empty
   std::vector<double> movement;  ///< [T, N] |p| <= switching; empty without switching
   std::vector<double> fairness;  ///< [T, N] >= 0, shares of the worst error; empty without its cost
 };

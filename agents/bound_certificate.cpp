@@ -26,7 +26,8 @@ bool in_range(const ClairvoyantProblem& p, const Multipliers& prices) {
   const std::size_t all = p.at(p.slots, 0), slots = static_cast<std::size_t>(p.slots);
   return in_range(prices.work, all, 0, inf) && in_range(prices.serve, all, 0, inf) &&
          in_range(prices.budget, slots * static_cast<std::size_t>(p.resources), 0, inf) &&
-         in_range(prices.pool, p.reserve > 0 ? slots : 0, 0, inf) &&
+         in_range(prices.pool, p.reserve > 0 ? slots * static_cast<std::size_t>(p.resources) : 0, 0,
+                  inf) &&
          in_range(prices.movement, p.switching > 0 ? all : 0, -p.switching, p.switching) &&
          in_range(prices.fairness, p.worst > 0 ? all : 0, 0, inf);
 }
@@ -102,13 +103,14 @@ void add_node(const ClairvoyantProblem& p, const Multipliers& prices,
     double served = work;  // what a unit of service is worth
     for (const Feed& feed : node.feeds) served += feed.weight * prices.work[p.at(t, feed.follower)];
     const double movement = p.switching > 0 ? prices.movement[i] : 0;
-    double budget = 0;
-    for (int k = 0; k < p.resources; ++k)
-      budget +=
-          prices
-              .budget[slot * static_cast<std::size_t>(p.resources) + static_cast<std::size_t>(k)] *
-          p.need_of(n, k);
-    const double pool = p.reserve > 0 ? prices.pool[slot] * p.need_of(n, 0) : 0;
+    const auto price_of = [&](const std::vector<double>& prices_of_resources) {
+      const double* at = prices_of_resources.data() + slot * static_cast<std::size_t>(p.resources);
+      double taken = 0;
+      for (int k = 0; k < p.resources; ++k) taken += at[k] * p.need_of(n, k);
+      return taken;
+    };
+    const double budget = price_of(prices.budget);
+    const double pool = p.reserve > 0 ? price_of(prices.pool) : 0;
 
     // The level: W eps(level) + price * level over [0, top].
     const double price = queue ? next_work - work : work - next_work;
@@ -164,9 +166,11 @@ double certificate(const ClairvoyantProblem& p, const Multipliers& prices) {
     std::visit([&](const auto& curve) { add_node(p, prices, weights, n, curve, sum); },
                p.at_node(n).error);
   for (int t = 0; t < p.slots; ++t) {
-    for (std::size_t k = 0; k < p.budget.size(); ++k)
-      sum.add(-prices.budget[static_cast<std::size_t>(t) * p.budget.size() + k] * p.budget[k]);
-    if (p.reserve > 0) sum.add(-prices.pool[static_cast<std::size_t>(t)] * p.budget[0]);
+    for (std::size_t k = 0; k < p.budget.size(); ++k) {
+      const std::size_t at = static_cast<std::size_t>(t) * p.budget.size() + k;
+      sum.add(-prices.budget[at] * p.budget[k]);
+      if (p.reserve > 0) sum.add(-prices.pool[at] * p.budget[k]);
+    }
   }
   // Rounding: a sum of c numbers is off by less than c times the unit roundoff times the sum of
   // their magnitudes, and the roundings inside a term and along the recursion for `placed` act

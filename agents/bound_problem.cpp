@@ -101,14 +101,14 @@ void check(const ClairvoyantProblem& p) {
   if (p.reserve == 0) return;
   // What is placed stays inside the budget only when all nodes move alike from a start inside it;
   // otherwise the pool constraint would cut off commands that a policy may give.
-  CRA_CHECK(p.resources == 1, "clairvoyant problem: a reserve needs one resource");
-  double placed = 0;
-  for (int n = 0; n < p.nodes; ++n) {
+  for (int n = 0; n < p.nodes; ++n)
     CRA_CHECK(p.at_node(n).lag == p.at_node(0).lag, "clairvoyant problem: a reserve needs one lag");
-    placed += p.need_of(n, 0) * p.at_node(n).rate;
+  for (int k = 0; k < p.resources; ++k) {
+    double placed = 0;
+    for (int n = 0; n < p.nodes; ++n) placed += p.need_of(n, k) * p.at_node(n).rate;
+    CRA_CHECK(placed <= p.budget[static_cast<std::size_t>(k)] * (1 + 1e-12),
+              "clairvoyant problem: the placement before slot 0 exceeds the budget");
   }
-  CRA_CHECK(placed <= p.budget[0] * (1 + 1e-12),
-            "clairvoyant problem: the placement before slot 0 exceeds the budget");
 }
 
 void make_feasible(const ClairvoyantProblem& p, Commands& c) {
@@ -134,20 +134,26 @@ void make_feasible(const ClairvoyantProblem& p, Commands& c) {
       const double budget = p.budget[static_cast<std::size_t>(k)];
       if (used > budget) fit = std::min(fit, budget / used);
     }
-    double left = reserve ? p.budget[0] : 0, wanted = 0;
     for (int n = 0; n < p.nodes; ++n) {
       const std::size_t i = p.at(t, n);
       double& m = placed[static_cast<std::size_t>(n)];
       c.rate[i] *= fit;
       m = sim::lagged(m, c.rate[i], p.at_node(n).lag);
-      if (!reserve) continue;
-      c.reserve[i] *= fit;
-      left -= p.need_of(n, 0) * m;
-      wanted += p.need_of(n, 0) * c.reserve[i] / p.reserve;
+      if (reserve) c.reserve[i] *= fit;
     }
-    left = std::max(left, 0.0);
-    if (wanted > left)
-      for (int n = 0; n < p.nodes; ++n) c.reserve[p.at(t, n)] *= left / wanted;
+    if (!reserve) continue;
+    double sent = 1;
+    for (int k = 0; k < p.resources; ++k) {
+      double left = p.budget[static_cast<std::size_t>(k)], wanted = 0;
+      for (int n = 0; n < p.nodes; ++n) {
+        left -= p.need_of(n, k) * placed[static_cast<std::size_t>(n)];
+        wanted += p.need_of(n, k) * c.reserve[p.at(t, n)] / p.reserve;
+      }
+      left = std::max(left, 0.0);
+      if (wanted > left) sent = std::min(sent, left / wanted);
+    }
+    if (sent < 1)
+      for (int n = 0; n < p.nodes; ++n) c.reserve[p.at(t, n)] *= sent;
   }
 }
 

@@ -182,12 +182,12 @@ Program::Program(const ClairvoyantProblem& problem) : p(problem) {
     }
     next.rows = {};
   }
-  shared_kinds = p.resources + (p.reserve > 0 ? 1 : 0);
+  shared_kinds = p.resources * (p.reserve > 0 ? 2 : 1);
   rows = shared_row(shared_kinds, 0);
 
   for (int kind = 0; kind < shared_kinds; ++kind) {
     const double budget =
-        is_pool(kind) ? p.budget[0] : lag * p.budget[static_cast<std::size_t>(kind)];
+        (is_pool(kind) ? 1 : lag) * p.budget[static_cast<std::size_t>(resource_of(kind))];
     h.resize(h.size() + static_cast<std::size_t>(p.slots), budget);
     if (is_pool(kind)) continue;
     for (int n = 0; n < p.nodes; ++n)
@@ -348,7 +348,7 @@ Multipliers Program::multipliers(const Point& point) const {
   out.work.resize(all);
   out.serve.resize(all);
   out.budget.resize(slots * resources);
-  if (p.reserve > 0) out.pool.resize(slots);
+  if (p.reserve > 0) out.pool.resize(slots * resources);
   out.movement = point.pull;
   if (p.worst > 0) out.fairness = shares(point.x);
   for (int n = 0; n < p.nodes; ++n) {
@@ -374,10 +374,12 @@ Multipliers Program::multipliers(const Point& point) const {
     }
   }
   for (std::size_t t = 0; t < slots; ++t) {
-    for (std::size_t k = 0; k < resources; ++k)
-      out.budget[t * resources + k] =
-          lag * point.dual[shared_row(static_cast<int>(k), static_cast<int>(t))];
-    if (p.reserve > 0) out.pool[t] = point.dual[shared_row(p.resources, static_cast<int>(t))];
+    for (int k = 0; k < p.resources; ++k) {
+      const std::size_t at = t * resources + static_cast<std::size_t>(k);
+      out.budget[at] = lag * point.dual[shared_row(k, static_cast<int>(t))];
+      if (p.reserve > 0)
+        out.pool[at] = point.dual[shared_row(p.resources + k, static_cast<int>(t))];
+    }
   }
   return out;
 }

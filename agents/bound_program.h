@@ -114,7 +114,7 @@ struct Point {
   std::vector<double> pull;   ///< [T, N] in [-switching, switching]; empty without switching
 };
 
-/// Shared rows follow those of the nodes: K budgets of T slots each, then the pool's T. They are
+/// Shared rows follow those of the nodes: K budgets of T slots each, then as many pools. They are
 /// multiplied by the mean lag, so that all rows speak of placed rates.
 struct Program {
   explicit Program(const ClairvoyantProblem& problem);
@@ -125,7 +125,7 @@ struct Program {
   std::size_t variables = 0;
   std::size_t shared = 0;  ///< first shared row
   std::size_t rows = 0;
-  int shared_kinds = 1;   ///< K, or 2 with a reserve: budget and pool
+  int shared_kinds = 1;   ///< K budgets, and with a reserve K pools
   double lag = 1;         ///< mean lag
   std::vector<double> h;  ///< [rows] right-hand sides
 
@@ -133,9 +133,10 @@ struct Program {
     return shared + static_cast<std::size_t>(kind) * static_cast<std::size_t>(p.slots) +
            static_cast<std::size_t>(t);
   }
-  bool is_pool(int kind) const { return kind == p.resources; }
+  bool is_pool(int kind) const { return kind >= p.resources; }
+  int resource_of(int kind) const { return is_pool(kind) ? kind - p.resources : kind; }
   /// Resource per work by which node n enters a shared row of this kind.
-  double weight(int n, int kind) const { return p.need_of(n, is_pool(kind) ? 0 : kind); }
+  double weight(int n, int kind) const { return p.need_of(n, resource_of(kind)); }
 
   /// out = G x. \param out [rows]
   void times(const std::vector<double>& x, std::vector<double>& out) const;

@@ -3,15 +3,16 @@
 
 namespace cra::agents {
 
-// A node alone enters all budgets by the same shape of row, times its needs; nodes that are joined
-// have needs of their own, so each kind of row is a shape.
+// A node alone enters all budgets by the same shape of row, times its needs, and all pools; nodes
+// that are joined have needs of their own, so each kind of row is a shape.
 int Newton::patterns_of(const Chain& chain) const {
   if (!chain.alone()) return kinds_;
   return 1 + (program_.p.reserve > 0 ? 1 : 0) + (program_.p.worst > 0 ? 1 : 0);
 }
 int Newton::pattern_of(const Chain& chain, int kind) const {
   if (!chain.alone()) return kind;
-  return std::max(0, kind - program_.p.resources + 1);
+  if (kind >= program_.shared_kinds) return patterns_of(chain) - 1;
+  return program_.is_pool(kind) ? 1 : 0;
 }
 
 double* Newton::block(int kind, int other) {
@@ -21,7 +22,11 @@ double* Newton::block(int kind, int other) {
 
 template <class F>
 void Newton::each_entry(const Chain& chain, int pattern, int t, F f) const {
-  const int kind = chain.alone() ? pattern + program_.p.resources - 1 : pattern;
+  // A kind that has the pattern: the first budget, the first pool, or the soft worst error.
+  const bool last = chain.alone() && program_.p.worst > 0 && pattern == patterns_of(chain) - 1;
+  const int kind = last            ? program_.shared_kinds
+                   : chain.alone() ? pattern * program_.p.resources
+                                   : pattern;
   for (const int n : chain.members) {
     const NodeProgram& node = program_.node[static_cast<std::size_t>(n)];
     if (kind >= program_.shared_kinds) {  // the soft worst error

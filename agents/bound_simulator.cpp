@@ -19,8 +19,6 @@ std::string no_bound_because(const sim::Params& p) {
   }
   // Every other action and conflict rule commands rates of the same convex set, 0 <= s <= capacity
   // and sum need s <= budget, only fewer of them: what no command beats, none of theirs does.
-  if (p.pool.shared_reserve() != nullptr && p.pool.resource_count() > 1)
-    return "a reserve of several resources has no clairvoyant form";
   std::vector<int> hubs(static_cast<std::size_t>(p.pool.nodes));
   for (const sim::Sharing& sharing : p.progress.sharing)
     for (const int follower : sharing.followers)
@@ -232,12 +230,14 @@ double simulated_cost(const sim::Params& p, const sim::Exogenous& x, std::int64_
   std::vector<double> decisions(static_cast<std::size_t>(x.slots) * size);
   for (int t = 0; t < x.slots; ++t) {
     double* d = decisions.data() + static_cast<std::size_t>(t) * size;
-    double used = 0;
-    for (int n = 0; n < x.nodes; ++n) {
-      d[n] = c.rate[problem.at(t, n)];
-      used += d[n] * problem.need_of(n, 0);
+    for (int n = 0; n < x.nodes; ++n) d[n] = c.rate[problem.at(t, n)];
+    double used = 0;  // of the scarcest budget
+    for (int k = 0; k < problem.resources; ++k) {
+      double taken = 0;
+      for (int n = 0; n < x.nodes; ++n) taken += d[n] * problem.need_of(n, k);
+      used = std::max(used, taken / problem.budget[static_cast<std::size_t>(k)]);
     }
-    if (reserve) d[x.nodes] = std::clamp(1 - used / problem.budget[0], 0.0, 1.0);
+    if (reserve) d[x.nodes] = std::clamp(1 - used, 0.0, 1.0);
   }
   const double cost = replay.cost(decisions);
   return reserve ? polish(replay, std::move(decisions), cost) : cost;

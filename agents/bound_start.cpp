@@ -138,7 +138,8 @@ void price_node(const Program& program, int n, Point& at, std::vector<double>& w
       dual[node.row(t, kUp)] = work / 2;
       now = work / 2;
     }
-    if (p.reserve > 0) now -= p.need_of(n, 0) * at.dual[program.shared_row(p.resources, t)];
+    for (int kind = p.resources; kind < program.shared_kinds; ++kind)
+      now -= program.weight(n, kind) * at.dual[program.shared_row(kind, t)];
     worth[static_cast<std::size_t>(t)] = rate = now + (1 - from.lag) * rate;
   }
 }
@@ -163,8 +164,8 @@ Point start(const Program& program) {
   for (std::size_t i = 0; i < program.rows; ++i)
     at.slack[i] = std::max(program.h[i] - at.slack[i], kSlack);
 
-  if (p.reserve > 0)
-    for (int t = 0; t < p.slots; ++t) at.dual[program.shared_row(p.resources, t)] = kSlack;
+  for (int kind = p.resources; kind < program.shared_kinds; ++kind)  // the pools
+    for (int t = 0; t < p.slots; ++t) at.dual[program.shared_row(kind, t)] = kSlack / p.resources;
   const auto slots = static_cast<std::size_t>(p.slots);
   std::vector<std::vector<double>> worth(program.node.size(), std::vector<double>(slots));
   std::vector<double> weights = p.importance;
@@ -200,7 +201,9 @@ Point start(const Program& program) {
       dual[node.row(t, kMost)] = std::max(excess, 0.0) + 0.02 + 0.1 * std::abs(excess);
       dual[node.row(t, kLeast)] = std::max(-excess, 0.0) + 0.02 + 0.1 * std::abs(excess);
       if (node.has(kSpare)) {
-        const double pool = p.need_of(n, 0) * at.dual[program.shared_row(p.resources, t)];
+        double pool = 0;
+        for (int kind = p.resources; kind < program.shared_kinds; ++kind)
+          pool += program.weight(n, kind) * at.dual[program.shared_row(kind, t)];
         const double price = node.spare * (budget + pool / program.lag) + dual[node.row(t, kUp)] -
                              dual[node.row(t, kLoad)];
         dual[node.row(t, kSpare)] = std::max(price, 0.02);

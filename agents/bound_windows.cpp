@@ -14,7 +14,7 @@ constexpr int kPasses = 3;       // over all windows at most, where effort reach
 constexpr double kTight = 1e-3;  // slack, as a share of the upper side, that needs no further pass
 
 int shared_in_slot(const ClairvoyantProblem& p) {
-  return p.resources + (p.reserve > 0 ? 1 : 0) + (p.worst > 0 ? 1 : 0);
+  return p.resources * (p.reserve > 0 ? 2 : 1) + (p.worst > 0 ? 1 : 0);
 }
 
 std::vector<double> slice(const std::vector<double>& all, int first, int count, int width) {
@@ -153,7 +153,7 @@ Clairvoyant pass(const ClairvoyantProblem& p, int window, const Tolerance& toler
     append(out.multipliers.work, prices.work, kept, p.nodes);
     append(out.multipliers.serve, prices.serve, kept, p.nodes);
     append(out.multipliers.budget, prices.budget, kept, p.resources);
-    append(out.multipliers.pool, prices.pool, kept, 1);
+    append(out.multipliers.pool, prices.pool, kept, p.resources);
     append(out.multipliers.movement, prices.movement, kept, p.nodes);
     append(out.multipliers.fairness, prices.fairness, kept, p.nodes);
   }

@@ -53,7 +53,6 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
   allocate(p, decision, {b.slot, importance}, s.allocation);
   const Column& grant = s.allocation.grant;
   Column& d_grant = s.allocation.d_grant;
-  double placed = 0;
   for (int n = 0; n < nodes; ++n) {
     const std::size_t i = row + index(n);
     const double up = x.availability[slot + index(n)] * p.pool.capacity[n];
@@ -61,7 +60,6 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     const double load = work_at(p, n, b.backlog[i], x.arrivals[slot + index(n)]);
     s.most[index(n)] = std::min(up, load);
     s.own[index(n)] = s.served[index(n)] = std::min(std::min(s.rate[index(n)], up), load);
-    placed += s.rate[index(n)] * p.pool.need_of(n, 0);
   }
   if (lends) lend(p, decision, s.rate.data(), s.own.data(), s.most.data(), s.loan);
   for (int n = 0; n < nodes; ++n) {
@@ -73,7 +71,10 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     r.limit[index(n)] = std::min(r.left[index(n)], std::max(0.0, up - served));
     r.dispatched[index(n)] = 0;
   }
-  if (reserve != nullptr) dispatch(*reserve, p, importance, kept_share(p, decision), placed, r);
+  if (reserve != nullptr) {
+    add_up_placed(p.pool, s.rate.data(), r);
+    dispatch(*reserve, p, importance, kept_share(p, decision), r);
+  }
 
   share_progress(p.progress, s.served.data(), s.gained.data(), nodes);
   const auto ending = [&](int n) {
@@ -120,11 +121,10 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     }
   }
   share_progress_backward(p.progress, s.d_served.data(), nodes);
-  ReserveGradient d_reserve;
   if (reserve == nullptr) {
     for (int n = 0; n < nodes; ++n) r.d_left[index(n)] = r.d_waiting[index(n)];
   } else {
-    d_reserve = dispatch_backward(*reserve, p, importance, r);
+    dispatch_backward(*reserve, p, importance, r);
   }
   for (int n = 0; n < nodes; ++n) {
     s.d_load[index(n)] = 0;
@@ -161,7 +161,9 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     a.backlog[i] = has_queue(p, n) ? d_load : 0;
   }
   if (reserve != nullptr)
-    for (int n = 0; n < nodes; ++n) s.d_rate[index(n)] += d_reserve.placed * p.pool.needs[index(n)];
+    for (int n = 0; n < nodes; ++n)
+      for (int k = 0; k < resources; ++k)
+        s.d_rate[index(n)] += r.d_placed[index(k)] * p.pool.need_of(n, k);
 
   // Movement, lag, use of the budget, water-filling.
   for (int n = 0; n < nodes; ++n) {
@@ -180,7 +182,7 @@ void backward_env(const Params& p, const Exogenous& x, const Batch& b, std::int6
     }
   }
   allocate_backward(p, decision, s.allocation, d_decision);
-  if (reserve != nullptr) d_decision[decision_size(p) - 1] += d_reserve.share;
+  if (reserve != nullptr) d_decision[decision_size(p) - 1] += r.d_share;
   for (int n = 0; n < nodes && lends; ++n) d_decision[n] += s.loan.d_w[index(n)];
 }
 

@@ -404,11 +404,13 @@ void resolve_resources(Pool& pool, Level level, std::vector<Problem>& problems) 
   }
   const bool uneven = std::any_of(pool.needs.begin(), pool.needs.end(),
                                   [&](double d) { return d != pool.needs[0]; });
-  if (count == 1 && uneven && pool.shared_reserve() != nullptr)
-    problems.push_back({"pool.reserve", "works with the same `need` at every node"});
-  if (count > 1 && pool.shared_reserve() != nullptr)
-    problems.push_back(
-        {"pool.reserve", "works with one resource, this pool has " + std::to_string(count)});
+  const SharedReserve* reserve = pool.shared_reserve();
+  if (reserve != nullptr && reserve->dispatch == Dispatch::optimal && (count > 1 || uneven))
+    problems.push_back({"pool.reserve.dispatch",
+                        "is optimal, which shares out one resource that all nodes need alike; " +
+                            (count > 1 ? "this pool has " + std::to_string(count) + " resources"
+                                       : std::string("these nodes differ in `need`")) +
+                            ", expected priority"});
 }
 
 /// Mechanisms of the pool that do not go together.

@@ -147,10 +147,8 @@ void serve(const Params& p, Batch& b, const double* decision, Slot& s) {
 
 /// What was kept back goes to where work waits.
 void send_reserve(const Params& p, Batch& b, double share, Slot& s) {
-  double placed = 0;
-  for (int n = 0; n < b.nodes; ++n)
-    placed += b.rate[s.row + static_cast<std::size_t>(n)] * p.pool.need_of(n, 0);
-  dispatch(*p.pool.shared_reserve(), p, s.importance, share, placed, s.reserve);
+  add_up_placed(p.pool, b.rate.data() + s.row, s.reserve);
+  dispatch(*p.pool.shared_reserve(), p, s.importance, share, s.reserve);
   std::copy_n(s.reserve.dispatched.data(), b.nodes, b.dispatched.data() + s.row);
 }
 

@@ -54,7 +54,8 @@ struct NoReserve {
 template <class V>
 void fields(V&, NoReserve&) {}
 /// Who gets the reserve: `optimal` lowers the summed weighted error of the slot as far as it goes,
-/// `priority` goes by importance-weighted need.
+/// `priority` goes by importance-weighted need, as far as the scarcest resource of the reserve
+/// goes, and gives what is left of others in order of importance to those whom it fits.
 enum class Dispatch { optimal, priority };
 /// A share of the budget is kept back and sent, without lag, to where work waits once the slot's
 /// arrivals are known; it serves less well than placed resource.
@@ -67,7 +68,9 @@ template <class V>
 void fields(V& v, SharedReserve& r) {
   v("efficiency", r.efficiency, above(0, 1), "1",
     "work that a unit of reserve does, against placed resource");
-  v("dispatch", r.dispatch, "how the reserve is shared out: `optimal` or by `priority`");
+  v("dispatch", r.dispatch,
+    "how the reserve is shared out: `optimal`, for one resource that all nodes need alike, or by "
+    "`priority`");
 }
 using Reserve = std::variant<NoReserve, SharedReserve>;
 

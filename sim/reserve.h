@@ -7,15 +7,28 @@
 
 namespace cra::sim {
 
+/// How a reserve of resources that nodes need unequally was shared out.
+struct Filled {
+  std::vector<double> first;       ///< [N] work by shares of the priority [wu]
+  std::vector<int> order;          ///< [N] who comes when for what is left
+  std::vector<int> bound;          ///< [N] resource that stopped a node then, -1: it has all
+  std::vector<double> pull, open;  ///< [K] resource that shares ask for, and the rest [ru]
+  std::vector<double> rest, left;  ///< [K] resource after shares, and after the rest [ru]
+};
+
 /// What the reserve meets in one environment's slot and what it does there. [N] each.
 struct ReserveSlot {
   std::vector<double> left;        ///< work after the placed rate [wu]
   std::vector<double> limit;       ///< most of it that the node could still do [wu]
   std::vector<double> dispatched;  ///< work done by the reserve; zeros without one [wu]
-  double kept = 0, free = 0;       ///< what was kept back, what the placed rates leave [ru]
-  double pool = 0;                 ///< work that the reserve can do [wu]
+  std::vector<double> placed;      ///< [K] what the placed rates take [ru/slot]
+  std::vector<double> kept, free;  ///< [K] what was kept back, what the placed rates leave [ru]
+  std::vector<double> pool;  ///< [K] resource that the reserve serves with, efficiency applied [ru]
+  Filled filled;
   // Gradients; waiting = left - dispatched.
   std::vector<double> d_waiting, d_left, d_limit;
+  std::vector<double> d_placed;  ///< [K]
+  double d_share = 0;
   explicit ReserveSlot(int nodes)
       : left(static_cast<std::size_t>(nodes)),
         limit(left),
@@ -25,18 +38,19 @@ struct ReserveSlot {
         d_limit(left) {}
 };
 
-/// Sends the reserve to where work waits: from left and limit to dispatched.
-/// \param share   of the budget that was kept back, in [0, 1]
-/// \param placed  resource that the placed rates take [ru/slot]
-void dispatch(const SharedReserve& reserve, const Params& p, const double* importance, double share,
-              double placed, ReserveSlot& s);
+/// Sums what the placed rates of an environment take of each resource into s.placed.
+/// \param rate  [N]
+void add_up_placed(const Pool& pool, const double* rate, ReserveSlot& s);
 
-/// Gradient by the two numbers that the size of the reserve depends on.
-struct ReserveGradient {
-  double share = 0, placed = 0;
-};
-/// Reverse of dispatch(): d_waiting moves on to d_left and d_limit (added to).
-ReserveGradient dispatch_backward(const SharedReserve& reserve, const Params& p,
-                                  const double* importance, ReserveSlot& s);
+/// Sends the reserve to where work waits: from left, limit and placed to dispatched. A unit of work
+/// takes need_nk / efficiency of every resource k; the reserve of k is what was kept back of its
+/// budget, and no more than what the placed rates leave of it.
+/// \param share   of every budget that was kept back, in [0, 1]
+void dispatch(const SharedReserve& reserve, const Params& p, const double* importance, double share,
+              ReserveSlot& s);
+/// Reverse of dispatch(): d_waiting moves on to d_left and d_limit (added to), and to d_placed and
+/// d_share (written).
+void dispatch_backward(const SharedReserve& reserve, const Params& p, const double* importance,
+                       ReserveSlot& s);
 
 }  // namespace cra::sim

@@ -75,7 +75,7 @@ inline ErrorCurve random_curve(Dice& d) {
 inline ClairvoyantProblem random_problem(Dice& d) {
   ClairvoyantProblem p = empty_problem(1 + d.below(10), 1 + d.below(4), 1);
   p.resources = 1 + d.below(3);
-  const bool reserve = p.resources == 1 && d.chance(0.4), failures = d.chance(0.4);
+  const bool reserve = d.chance(0.4), failures = d.chance(0.4);
   if (reserve) p.reserve = d.uniform(0.3, 1);
   if (d.chance(0.4)) p.switching = d.uniform(0.01, 0.3);
   const double lag = d.chance(0.2) ? 1 : d.uniform(0.1, 1);
@@ -101,8 +101,10 @@ inline ClairvoyantProblem random_problem(Dice& d) {
     }
   }
   for (double& budget : p.budget) budget = std::max(budget, 0.5);
-  if (reserve && placed[0] > p.budget[0])
-    for (ClairvoyantNode& node : p.node) node.rate *= 0.99 * p.budget[0] / placed[0];
+  double fit = 1;
+  for (std::size_t k = 0; reserve && k < placed.size(); ++k)
+    if (placed[k] > p.budget[k]) fit = std::min(fit, 0.99 * p.budget[k] / placed[k]);
+  for (ClairvoyantNode& node : p.node) node.rate *= fit;
   for (int t = 0; t < p.slots; ++t)
     for (int n = 0; n < p.nodes; ++n) {
       const std::size_t i = p.at(t, n);

@@ -124,12 +124,18 @@ def dispatch_optimal(load, most, weight, scale, can):
     return at(high)
 
 
-def dispatch_priority(most, weight, can):
-    pull = (weight * most).sum()
-    u = np.minimum(most, weight * most * (min(1, can / pull) if pull > 0 else 1))
-    rest = (most - u).sum()
-    more = min(1, max(0, can - u.sum()) / rest) if rest > 0 else 0
-    return u + more * (most - u)
+def dispatch_priority(most, weight, can, needs):
+    """Shares by weight, then of the rest, as far as every resource goes; then in order what still fits."""
+    fits = lambda there, wanted: min([1.0] + [t / w for t, w in zip(there, wanted) if w > 0])
+    u = np.minimum(most, weight * most * fits(can, needs.T @ (weight * most)))
+    u = u + fits(np.maximum(0, can - needs.T @ u), needs.T @ (most - u)) * (most - u)
+    left = np.maximum(0, can - needs.T @ u)
+    left[left < 1e-13 * np.maximum(can, 1)] = 0  # what rounding has left of a resource that is used up
+    for n in np.argsort(-weight, kind="stable"):
+        give = max(0, min([most[n] - u[n]] + [left[k] / d for k, d in enumerate(needs[n]) if d > 0]))
+        u[n] += give
+        left = np.maximum(0, left - give * needs[n])
+    return u
 
 
 def progress_error(c, x):
@@ -199,11 +205,12 @@ def replay(c, d, p, i, equal=False):
             served = served + lent(w, rate, served, np.minimum(up, load), needs)
         dispatched, waiting = np.zeros(n), np.where(waits, load - served, 0)
         if dispatch != b"none":
-            can = c["reserve_efficiency"] * min(r * budgets[0], max(0, budgets[0] - needs[:, 0] @ rate))
+            can = c["reserve_efficiency"] * np.minimum(r * budgets, np.maximum(0, budgets - needs.T @ rate))
             most = np.where(queue, np.minimum(waiting, np.maximum(0, up - served)), 0)
             q = queue  # what progress nodes have in place of a scale is no number
-            dispatched[q] = (dispatch_optimal(waiting[q], most[q], W[q], c["error_scale"][q], can)
-                             if dispatch == b"optimal" else dispatch_priority(most[q], W[q], can))
+            dispatched[q] = (
+                dispatch_optimal(waiting[q], most[q], W[q], c["error_scale"][q], can[0] / needs[0, 0])
+                if dispatch == b"optimal" else dispatch_priority(most[q], W[q], can, needs[q]))
         waiting = waiting - dispatched
         error, lost, backlog = end_of_queue(c, waiting, arrivals, d["arrivals"][i, :t], served)
         lost, backlog = np.where(queue, lost, 0), np.where(queue, backlog, 0)

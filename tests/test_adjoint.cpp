@@ -234,6 +234,41 @@ TEST_CASE("step_backward: the reserve, by both dispatch rules") {
   }
 }
 
+TEST_CASE("step_backward: the reserve of unequal needs, of one resource and of three") {
+  for (Params p : {busy_ring(5, kSlots), busy_ring_of_three(5, kSlots)}) {
+    p.pool.reserve = SharedReserve{0.7, Dispatch::priority};
+    check_costs(with_all_costs(p));
+    Params tight = p;
+    tight.pool.capacity.given = NodeValues::Uniform{0.9, 2};
+    check_costs(with_all_costs(tight));
+    Params gaps = p;  // some nodes need not what others are short of
+    if (!gaps.pool.resources.empty()) {
+      gaps.pool.resources[0].need.given = std::vector<double>{1, 0, 0.5, 0, 2};
+      gaps.pool.resources[0].budget = 1.5;
+      gaps.pool.resources[2].need.given = std::vector<double>{0, 1, 0, 0, 1};
+      gaps.pool.resources[2].budget = 1;
+      check_costs(with_all_costs(gaps));
+      // Overloaded: they run out of another in turn.
+      std::get<ConstantPart>(gaps.workload.parts[0]).rate = 1.5;
+      gaps.pool.resources[1].budget = 2;
+      check_costs(with_all_costs(gaps));
+    }
+    Params per_resource = p;
+    per_resource.pool.action = Action::per_resource;
+    check_costs(with_all_costs(per_resource));
+    Params late = p;
+    late.errors = deadlines();
+    late.workload.abandonment = 0;
+    check_costs(with_all_costs(late));
+    std::get<ConstantPart>(p.workload.parts[0]).rate = 1.5;  // overloaded: the pool is always short
+    check_costs(with_all_costs(p));
+    Params mixed = busy_ring_of_three(6, kSlots);
+    mixed.pool.groups = {{"serving", 3, Dynamics::queue}, {"training", 3, Dynamics::progress}};
+    mixed.pool.reserve = p.pool.reserve;
+    check_costs(with_all_costs(mixed));
+  }
+}
+
 TEST_CASE("step_backward: progress with three resources, every error, and a mixed pool") {
   check_costs(progress_pool(PowerLawError{}));
   check_costs(progress_pool(ExponentialError{}));
@@ -255,6 +290,8 @@ TEST_CASE("step_backward: every conflict rule, with one resource, with three, wi
     Params three = busy_ring_of_three(5, kSlots);
     three.pool.conflict = conflict;
     three.pool.capacity.given = NodeValues::Uniform{0.9, 2};
+    check_costs(with_all_costs(three));
+    three.pool.reserve = SharedReserve{0.7, Dispatch::priority};
     check_costs(with_all_costs(three));
     Params reserve = one;
     reserve.pool.need = 0.8;

@@ -173,8 +173,7 @@ TEST_CASE("make_feasible: commands keep to caps and budgets, and feasible ones s
     std::vector<double> m;
     for (const ClairvoyantNode& node : p.node) m.push_back(node.rate);
     for (int t = 0; t < p.slots; ++t) {
-      double pool = 0;
-      std::vector<double> used(p.budget.size());
+      std::vector<double> used(p.budget.size()), pool(used);
       for (int n = 0; n < p.nodes; ++n) {
         const std::size_t i = p.at(t, n);
         const double spare = p.reserve > 0 ? c.reserve[i] / p.reserve : 0;
@@ -182,12 +181,15 @@ TEST_CASE("make_feasible: commands keep to caps and budgets, and feasible ones s
         CHECK(c.rate[i] <= p.at_node(n).capacity);
         m[static_cast<std::size_t>(n)] =
             sim::lagged(m[static_cast<std::size_t>(n)], c.rate[i], p.at_node(n).lag);
-        pool += p.need_of(n, 0) * (m[static_cast<std::size_t>(n)] + spare);
-        for (int k = 0; k < p.resources; ++k)
+        for (int k = 0; k < p.resources; ++k) {
+          pool[static_cast<std::size_t>(k)] +=
+              p.need_of(n, k) * (m[static_cast<std::size_t>(n)] + spare);
           used[static_cast<std::size_t>(k)] += p.need_of(n, k) * (c.rate[i] + spare);
+        }
       }
       for (std::size_t k = 0; k < used.size(); ++k) CHECK(used[k] <= p.budget[k] * (1 + 1e-12));
-      if (p.reserve > 0) CHECK(pool <= p.budget[0] * (1 + 1e-12));
+      for (std::size_t k = 0; p.reserve > 0 && k < pool.size(); ++k)
+        CHECK(pool[k] <= p.budget[k] * (1 + 1e-12));
     }
     const Commands before = c;
     make_feasible(p, c);

@@ -126,8 +126,8 @@ TEST_CASE("certificate: no multipliers bound a cost that can be had, joined node
 }
 
 TEST_CASE("by_windows: certified for the whole horizon, and nearly as tight") {
-  for (const bool reserve : {false, true}) {
-    CAPTURE(reserve);
+  for (const int reserves : {0, 1, 2}) {  // resources of which some is kept back
+    CAPTURE(reserves);
     Dice d{std::mt19937_64(23)};
     ClairvoyantProblem p = empty_problem(150, 3, 3.2);
     for (ClairvoyantNode& node : p.node)
@@ -136,7 +136,12 @@ TEST_CASE("by_windows: certified for the whole horizon, and nearly as tight") {
     for (double& work : p.arrivals) work = d.chance(0.2) ? d.uniform(2, 4) : d.uniform(0, 1.2);
     p.switching = 0.05;
     p.worst = 0.2;
-    if (reserve) p.reserve = 0.7;
+    if (reserves > 0) p.reserve = 0.7;
+    if (reserves > 1) {
+      p.resources = 2;
+      p.need = {1, 0.5, 1, 1, 0.7, 1.2};
+      p.budget = {3.2, 2.9};
+    }
     const Clairvoyant whole = interior_point(p), cut = by_windows(p, 60);
     CHECK(cut.upper == doctest::Approx(clairvoyant_cost(p, cut.commands)).epsilon(1e-12));
     CHECK(cut.lower == doctest::Approx(certificate(p, cut.multipliers)).epsilon(1e-12));

@@ -101,7 +101,7 @@ double by_linear_programming(const ClairvoyantProblem& p) {
   const double share = 1.0 / (p.slots * p.nodes);
   std::vector<std::vector<Terms>> budget(p.budget.size(),
                                          std::vector<Terms>(static_cast<std::size_t>(p.slots)));
-  std::vector<Terms> pool(static_cast<std::size_t>(p.slots));
+  auto pool = budget;
   for (int n = 0; n < p.nodes; ++n) {
     const ClairvoyantNode& node = p.at_node(n);
     int m_before = -1, level_before = -1;
@@ -154,18 +154,21 @@ double by_linear_programming(const ClairvoyantProblem& p) {
       for (int k = 0; k < p.resources; ++k) {
         Terms& row = budget[static_cast<std::size_t>(k)][slot];
         row.push_back({s, p.need_of(n, k)});
-        if (reserve) row.push_back({u, p.need_of(n, k) / p.reserve});
+        Terms& within = pool[static_cast<std::size_t>(k)][slot];
+        within.push_back({m, p.need_of(n, k)});
+        if (!reserve) continue;
+        row.push_back({u, p.need_of(n, k) / p.reserve});
+        within.push_back({u, p.need_of(n, k) / p.reserve});
       }
-      pool[slot].push_back({m, p.need_of(n, 0)});
-      if (reserve) pool[slot].push_back({u, p.need_of(n, 0) / p.reserve});
       m_before = m;
       level_before = level;
     }
   }
-  for (std::size_t t = 0; t < pool.size(); ++t) {
-    for (std::size_t k = 0; k < budget.size(); ++k) lp.at_most(p.budget[k], budget[k][t]);
-    if (p.reserve > 0) lp.at_most(p.budget[0], pool[t]);
-  }
+  for (std::size_t k = 0; k < budget.size(); ++k)
+    for (std::size_t t = 0; t < budget[k].size(); ++t) {
+      lp.at_most(p.budget[k], budget[k][t]);
+      if (p.reserve > 0) lp.at_most(p.budget[k], pool[k][t]);
+    }
   return lp.solve();
 }
 

@@ -36,6 +36,14 @@ sim::Params reserve_ring() {
   return p;
 }
 
+/// Three resources, and a reserve of all of them.
+sim::Params reserve_of_three() {
+  sim::Params p = cra::testing::busy_ring_of_three(5, 30);
+  p.pool.reserve = sim::SharedReserve{0.7, sim::Dispatch::priority};
+  must_resolve(p);
+  return p;
+}
+
 /// Two resources, queues and progress nodes, importance in windows, and costs of the commands.
 sim::Params mixed_pool(const sim::ProgressErrorModel& error) {
   sim::Params p = busy_ring(6, 30);
@@ -92,6 +100,16 @@ std::vector<sim::Params> pools() {
   all.push_back(failing_ring());
   all.back().pool.need = 1.0;
   all.back().pool.reserve = sim::SharedReserve{0.5, sim::Dispatch::priority};
+  all.push_back(reserve_of_three());
+  all.push_back(reserve_of_three());
+  all.back().cost.worst = 0.2;
+  all.back().cost.use = 0.05;
+  all.push_back(failing_ring());  // needs of one resource differ, too
+  all.back().pool.reserve = sim::SharedReserve{0.6, sim::Dispatch::priority};
+  all.push_back(mixed_pool(sim::PowerLawError{}));
+  all.back().pool.reserve = sim::SharedReserve{0.8, sim::Dispatch::priority};
+  all.push_back(sharing_pool());
+  all.back().pool.reserve = sim::SharedReserve{0.8, sim::Dispatch::priority};
   all.push_back(busy_ring(5, 30));
   all.back().cost.worst = 0.3;
   sim::DeadlineError deadline;
@@ -173,6 +191,8 @@ TEST_CASE("clairvoyant_bound: nobody goes below it under any action and conflict
   for (const sim::Action action : {sim::Action::per_resource, sim::Action::raw}) {
     ruled.push_back(mixed_pool(sim::PowerLawError{}));
     ruled.back().pool.action = action;
+    ruled.push_back(reserve_of_three());
+    ruled.back().pool.action = action;
   }
   ruled.push_back(busy_ring(4, 25));  // all that gps lends could have been commanded
   ruled.back().pool.conflict = sim::Conflict::gps;
@@ -232,8 +252,9 @@ TEST_CASE("clairvoyant_bound: the same bits for any number of threads and any sp
   const int before = omp_get_max_threads();
   int number = 0;
   for (const sim::Params& p :
-       {failing_ring(), reserve_ring(), mixed_pool(sim::PowerLawError{}), sharing_pool(),
-        judged_ring(sim::DeadlineError{}), judged_ring(sim::AnytimeError{}), fair}) {
+       {failing_ring(), reserve_ring(), reserve_of_three(), mixed_pool(sim::PowerLawError{}),
+        sharing_pool(), judged_ring(sim::DeadlineError{}), judged_ring(sim::AnytimeError{}),
+        fair}) {
     CAPTURE(number++);
     const sim::Exogenous x = sim::draw(p, 5, EpisodeSet::evaluation, 0, 5);
     omp_set_num_threads(1);
@@ -311,8 +332,6 @@ TEST_CASE("clairvoyant_bound: says why there is none") {
             .find("without paying") != std::string::npos);
   CHECK(reason([](sim::Params& p) { p.pool.service = sim::LotteryService{}; }).find("lottery") !=
         std::string::npos);
-  sim::Params p = reserve_ring();
-  p.pool.budgets = {1, 1};
-  CHECK(no_bound_because(p).find("a reserve of several resources") == 0);
   CHECK(no_bound_because(reserve_ring()).empty());
+  CHECK(no_bound_because(reserve_of_three()).empty());
 }

@@ -75,7 +75,8 @@ struct Course {
       const double* w = bundle(t).data;
       const double sum = std::accumulate(w, w + nodes, 0.0);
       for (int n = 0; n < nodes; ++n)
-        all[static_cast<std::size_t>(t * nodes + n)] = -sum * slope[static_cast<std::size_t>(n)];
+        all[static_cast<std::size_t>(t) * static_cast<std::size_t>(nodes) +
+            static_cast<std::size_t>(n)] = -sum * slope[static_cast<std::size_t>(n)];
     }
     return all;
   }
@@ -166,6 +167,9 @@ TEST_CASE("marginal_values: what the reverse sweep says, wherever there is one")
   for (const sim::Action action : {sim::Action::per_resource, sim::Action::raw}) {
     sim::Params three = busy_ring_of_three(5, kSlots);
     three.pool.action = action;
+    must_resolve(three);
+    check_against_sweep(three);
+    three.pool.reserve = sim::SharedReserve{0.7, sim::Dispatch::priority};
     must_resolve(three);
     check_against_sweep(three);
   }
@@ -368,7 +372,7 @@ TEST_CASE(
   const auto with = [&](int threads) {
     const int before = omp_get_max_threads();
     omp_set_num_threads(threads);
-    const Explanation e = explain(net, pool, x, 5, 3, attention::make_cpu_engine);
+    Explanation e = explain(net, pool, x, 5, 3, attention::make_cpu_engine);
     omp_set_num_threads(before);
     return e;
   };

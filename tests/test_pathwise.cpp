@@ -51,6 +51,9 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
     must_resolve(p);
     return p;
   };
+  sim::Params reserves = cra::testing::busy_ring_of_three(4, 20);
+  reserves.pool.reserve = sim::SharedReserve{0.7, sim::Dispatch::priority};
+  must_resolve(reserves);
   sim::Params per_resource = cra::testing::busy_ring_of_three(5, 20);
   per_resource.pool.action = sim::Action::per_resource;
   sim::Params lending = ring;
@@ -69,6 +72,7 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
       {ring, {"margin_ahead", {0.1, 1}}, {}},
       {ring, {"error", {1}}, {}},
       {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, {}},
+      {reserves, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, {}},
       {seen(ring, 2, {}), {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
       {seen(ring, 2, {}), {"margin", {0.1, 1.5}}, {}},
       {seen(ring, 0, {"backlog"}), {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},

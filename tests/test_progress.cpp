@@ -216,8 +216,10 @@ TEST_CASE(
             r.budget = 1;
           }
         }) == "pool.resources leave node 1 without any need");
-  CHECK(problem([](Params& p) { p.pool.reserve = SharedReserve{}; }) ==
-        "pool.reserve works with one resource, this pool has 3");
+  CHECK(
+      problem([](Params& p) { p.pool.reserve = SharedReserve{}; }) ==
+      "pool.reserve.dispatch is optimal, which shares out one resource that all nodes need alike; "
+      "this pool has 3 resources, expected priority");
   CHECK(problem([](Params& p) { std::get<PowerLawError>(p.progress.error).gain = 0.97; }) ==
         "progress.error.gain and floor sum to 1.02 at node 0, expected at most 1");
 }

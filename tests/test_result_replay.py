@@ -44,6 +44,24 @@ errors: {{scale: [2, 1, 3, 2, 1]}}
 cost: {{switching: 0.1}}
 """
 
+RESERVE_OF_THREE = """
+pool:
+  nodes: 5
+  capacity: [2, 3, 1.5, 4, 2.5]
+  resources:
+    - {name: cores, need: {uniform: [0.5, 2]}, budget: 5}
+    - {name: memory, need: [0, 1, 2, 0, 1], budget: 3}
+    - {name: links, need: {uniform: [0.1, 1]}, budget: 2}
+  reserve: {kind: shared, efficiency: 0.8, dispatch: priority}
+workload:
+  slots: 30
+  importance: [2, 1, 0.5, 1, 0]
+  parts:
+    - {kind: constant, rate: {uniform: [0.3, 0.8]}}
+    - {kind: bursts, begin: 0.1}
+errors: {scale: [2, 1, 3, 2, 1]}
+"""
+
 FAILURES = """
 pool:
   nodes: 6
@@ -240,6 +258,7 @@ SCENARIOS = {
     "lottery": LOTTERY,
     "reserve, optimal": RESERVE.format("optimal"),
     "reserve, priority": RESERVE.format("priority"),
+    "reserve, three resources": RESERVE_OF_THREE,
     "failures": FAILURES,
     "three resources, progress, windows": THREE_RESOURCES,
     "mixed pool": MIXED,
@@ -272,6 +291,8 @@ BITES = {
     "lottery": lambda d, e: set((d["served"] > 0).sum(-1).flat) == {0, 1} and d["availability"].min() == 0,
     "reserve, optimal": lambda d, e: d["dispatched"].max() > 0.1,
     "reserve, priority": lambda d, e: d["dispatched"].max() > 0.1,
+    # Importance decides among the nodes, and who needs no memory gets more when it has run out.
+    "reserve, three resources": lambda d, e: (d["dispatched"].max((0, 1, 2)) > 0.05).all(),
     "failures": lambda d, e: {0.0, 0.4, 1.0} == set(d["availability"].flat),
     "three resources, progress, windows":
         lambda d, e: set(d["keep"].flat) == {0.4, 1.0} and d["importance"].std() > 0.1,
@@ -367,6 +388,7 @@ class Replays(unittest.TestCase):
             "lottery": ("node", "job"),
             "reserve, optimal": ("trajectory", "dispatched"),
             "reserve, priority": ("trajectory", "reserve"),
+            "reserve, three resources": ("node", "needs"),
             "failures": ("trajectory", "served"),
             "three resources, progress, windows": ("trajectory", "keep"),
             "mixed pool": ("node", "forgetting"),

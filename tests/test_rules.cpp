@@ -53,6 +53,9 @@ std::vector<Place> places() {
   reserve.pool.need = 0.8;
   reserve.pool.reserve = sim::SharedReserve{};
   must_resolve(reserve);
+  sim::Params reserves = cra::testing::busy_ring_of_three(5, 12);
+  reserves.pool.reserve = sim::SharedReserve{0.7, sim::Dispatch::priority};
+  must_resolve(reserves);
   sim::Params failing = busy_ring(6, 12);
   failing.pool.geometry = sim::Geometry::none;
   failing.workload.parts = {failing.workload.parts[0]};
@@ -73,10 +76,11 @@ std::vector<Place> places() {
   answers.errors = sim::AnytimeError{};
   must_resolve(answers);
   return {
-      {"queues", busy_ring(6, 12)}, {"reserve", reserve},
-      {"failures", failing},        {"three resources", resources_pool(6, sim::Dynamics::queue)},
-      {"progress", training},       {"mixed", resources_pool(6, sim::Dynamics::progress)},
-      {"deadlines", late},          {"anytime", answers}};
+      {"queues", busy_ring(6, 12)},  {"reserve", reserve},
+      {"failures", failing},         {"three resources", resources_pool(6, sim::Dynamics::queue)},
+      {"progress", training},        {"mixed", resources_pool(6, sim::Dynamics::progress)},
+      {"deadlines", late},           {"anytime", answers},
+      {"reserve of three", reserves}};
 }
 
 /// Knobs from the middle of each grid.

@@ -114,8 +114,9 @@ TEST_CASE("pools of groups, several resources, a reserve and progress: what is w
         Faults{"--set progress.error.exponent=1: unknown key \"exponent\" in progress.error\n"
                "  known keys: kind, floor, gain, scale"});
   const Faults reserve = with("pool.reserve", "shared");
-  CHECK(reserve ==
-        Faults{"--set pool.reserve=shared: pool.reserve works with one resource, this pool has 2"});
+  CHECK(reserve == Faults{"--set pool.reserve=shared: pool.reserve.dispatch is optimal, which "
+                          "shares out one resource that "
+                          "all nodes need alike; this pool has 2 resources, expected priority"});
   CHECK(
       faults_of(smallest(), {"pool.reserve=shard"}) ==
       Faults{"--set pool.reserve=shard: pool.reserve is \"shard\", expected one of: none, shared; "
