@@ -17,6 +17,8 @@ int bench_sim(const Arguments& a);
 int bench_bound(const Arguments& a);
 /// The core of attention on one thread, beside what its instructions allow.
 int bench_attention(const Arguments& a);
+/// Environment steps per second of training, and the share of each stage.
+int bench_train(const Arguments& a);
 
 inline constexpr double kLeastSeconds = 0.3;  // measured for each figure
 inline constexpr double kLongSeconds = 1;
