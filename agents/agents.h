@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "agents/encoder_step.h"
 #include "agents/params.h"
 #include "agents/stages.h"
 #include "attention/attention.h"
