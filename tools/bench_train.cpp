@@ -23,8 +23,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kRounds = 7, kFewestRounds = 3;  // updates measured for each thread count
-constexpr double kEnough = 15;                         // seconds, after which the fewest will do
+constexpr std::size_t kFewest = 3, kMost = 100;  // updates measured for each number of threads
+constexpr double kEnough = 8;                    // seconds of all, after which the fewest will do
 
 /// A scenario file, and what makes a shape of it.
 struct Case {
@@ -116,10 +116,10 @@ void measure(const scenarios::Settings& s, const std::vector<int>& threads, Json
   std::vector<Tally> tallies;
   for (const int t : threads) tallies.push_back({t});
   const auto start = std::chrono::steady_clock::now();
-  for (std::size_t round = 0; round < kRounds; ++round) {
+  for (std::size_t round = 0; round < kMost; ++round) {
     for (Tally& tally : tallies) update(trainer, tally);
     const std::chrono::duration<double> so_far = std::chrono::steady_clock::now() - start;
-    if (round + 1 >= kFewestRounds && so_far.count() > kEnough) break;
+    if (round + 1 >= kFewest && so_far.count() > kEnough) break;
   }
   for (const Tally& tally : tallies) {
     std::vector<double> ratios;
