@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "agents/encoder_step.h"
 #include "agents/params.h"
+#include "agents/stages.h"
 #include "attention/attention.h"
 #include "sim/base.h"
 #include "sim/rng.h"
@@ -355,6 +357,9 @@ class Trainer {
   bool finished() const;
 
   const TrainState& state() const;
+  /// Of all calls of update() by this trainer: of a stage that runs in parallel the mean over
+  /// threads. Learners other than `apg` have only `draw` and `optimiser` told apart.
+  const StageSeconds& seconds() const;
   /// The policy that the training returns, see Training::keep.
   Network network() const;
 

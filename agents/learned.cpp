@@ -171,6 +171,7 @@ LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
 void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
   const auto features = static_cast<std::int64_t>(network_.features.size());
   const std::int64_t rows = b.envs * b.nodes;
+  s.clock.skip();
   sim::observe(params_, b, {s.features.data(), rows, features});
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t f = 0; f < features; ++f) {
@@ -180,8 +181,10 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
           (static_cast<double>(x) - network_.feature_mean[at]) * network_.feature_scale[at],
           kFeatureLow, kFeatureHigh));
     }
+  s.clock.lap(Stage::features);
   engine_->forward(encoder_parameters(), {s.features.data(), rows, features}, b.nodes, *s.cache,
                    {s.embedding.data(), rows, theta_layout_.width});
+  s.clock.lap(Stage::attention);
   const int size = sim::bundle_size(params_);
   s.heuristic->act(b, {s.base.data(), b.envs, size});
   raise_to_floor(network_.base_floor, b.nodes, {s.base.data(), b.envs, size});
@@ -194,6 +197,7 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
         throw DivergedError("the policy diverged: logits[" + std::to_string(e) + ", " +
                             std::to_string(n) + "] is not finite");
   }
+  s.clock.lap(Stage::decision);
 }
 
 std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,

@@ -83,6 +83,7 @@ struct LearnedScratch {
   std::vector<float> embedding;  ///< [E * N, d]
   std::vector<double> base;      ///< [E, A] decisions of the base heuristic
   std::vector<double> residual;  ///< [E, A] what the network adds to the logits of the base
+  StageClock clock;              ///< of what is done with it
 };
 
 /// A network ready to run in one pool. Constant but for `network().theta`, which a trainer moves.

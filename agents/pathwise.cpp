@@ -1,5 +1,7 @@
 #include "agents/pathwise.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -27,6 +29,7 @@ struct Moment {
 struct Part {
   std::vector<float> gradient;
   double cost = 0, score = 0;
+  StageSeconds seconds{};
 };
 
 class Sweep {
@@ -51,21 +54,28 @@ class Sweep {
 
   /// Runs the episodes and keeps every slot.
   void forward(Part& part) {
+    StageClock& clock = scratch_.clock;
+    clock.skip();
     for (int t = 0; t < exogenous_.slots; ++t) {
       Moment m;
       m.before = batch_;
+      clock.lap(Stage::trail);
       const sim::Batch& seen = sight_.look(batch_);
       if (&seen != &batch_) m.shown = seen;
+      clock.lap(Stage::plant);
       net_.respond(seen, scratch_);
       m.features = scratch_.features;
       m.bundles.resize(scratch_.base.size());
       m.base = scratch_.base;
       m.residual = scratch_.residual;
+      clock.lap(Stage::trail);
       for (std::int64_t e = 0; e < envs_; ++e)
         around_.mean(m.proposal(e, size_), m.bundles.data() + e * size_);
+      clock.lap(Stage::decision);
       sim::step_bundles(params_, exogenous_, batch_, {m.bundles.data(), envs_, size_});
       part.cost += std::accumulate(batch_.cost.begin(), batch_.cost.end(), 0.0);
       part.score += std::accumulate(batch_.score.begin(), batch_.score.end(), 0.0);
+      clock.lap(Stage::plant);
       trail_.push_back(std::move(m));
     }
   }
@@ -74,16 +84,21 @@ class Sweep {
   /// in a slot may be the state before an earlier one: its gradient belongs there.
   /// \param weight  gradient of the loss by the cost of one slot
   void backward(double weight, Part& part) {
+    StageClock& clock = scratch_.clock;
+    clock.skip();
     sim::Adjoint a(batch_);
     for (int t = exogenous_.slots - 1; t >= 0; --t) {
       Moment& m = at(t);
       m.d_bundles.resize(m.bundles.size());
       sim::step_bundles_backward(params_, exogenous_, m.before, {m.bundles.data(), envs_, size_},
                                  weight, a, {m.d_bundles.data(), envs_, size_});
+      clock.lap(Stage::plant_backward);
       const auto [first, last] = sight_.acting_on(t, exogenous_.slots);
       for (int later = last; later >= first; --later) learn(at(later), a, part);
       sim::settle(params_, m.before, a);
+      clock.lap(Stage::plant_backward);
     }
+    part.seconds = clock.seconds();
   }
 
  private:
@@ -97,6 +112,7 @@ class Sweep {
     std::vector<double> d_log_weight(static_cast<std::size_t>(rows_)), d_features(d_x.size());
     net_.engine().forward(net_.encoder_parameters(), {m.features.data(), rows_, features_}, nodes,
                           *scratch_.cache, {h.data(), rows_, width_});
+    scratch_.clock.lap(Stage::attention);
     std::vector<double> d_residual(static_cast<std::size_t>(size_));
     const Heads<float> d_heads{part.gradient.data() + layout.head(),
                                part.gradient.data() + layout.reserve_head()};
@@ -111,9 +127,11 @@ class Sweep {
                              d_h.data() + row, d_heads);
     }
     part.gradient[static_cast<std::size_t>(layout.log_spread())] += static_cast<float>(d_spread);
+    scratch_.clock.lap(Stage::decision_backward);
     net_.engine().backward(net_.encoder_parameters(), {d_h.data(), rows_, width_}, *scratch_.cache,
                            {part.gradient.data(), static_cast<std::size_t>(layout.encoder)},
                            {d_x.data(), rows_, features_});
+    scratch_.clock.lap(Stage::attention_backward);
     const std::vector<double>& scale = net_.network().feature_scale;
     for (std::size_t i = 0; i < d_x.size(); ++i) {
       const auto x = static_cast<double>(m.features[i]);
@@ -124,9 +142,11 @@ class Sweep {
     std::optional<sim::Adjoint> before;
     if (sight_.hides()) before = a;
     sim::observe_backward(params_, seen, {d_features.data(), rows_, features_}, a);
+    scratch_.clock.lap(Stage::features_backward);
     leave_floor(seen, d_log_weight);
     scratch_.heuristic->pull(seen, {d_log_weight.data(), envs_, nodes}, a);
     if (before) sight_.blind(*before, a);
+    scratch_.clock.lap(Stage::decision_backward);
   }
 
   /// A weight on the floor moves with the largest one of its environment, not with its own.
@@ -176,7 +196,10 @@ PathwiseGradient pathwise_gradient(const LearnedNet& net, const sim::Params& p,
   });
   PathwiseGradient out;
   std::vector<double> sum(size, 0);
+  const auto threads = static_cast<double>(std::min<std::int64_t>(omp_get_max_threads(), tiles));
   for (const Part& part : parts) {
+    for (std::size_t s = 0; s < part.seconds.size(); ++s)
+      out.seconds[s] += part.seconds[s] / threads;
     out.cost += part.cost * per_slot;
     out.score += part.score * per_slot;
     for (std::size_t i = 0; i < size; ++i) sum[i] += static_cast<double>(part.gradient[i]);

@@ -12,6 +12,7 @@ struct PathwiseGradient {
   std::vector<float> gradient;  ///< [P] by theta; 0 for log_sigma, which moves no mean
   double cost = 0;              ///< mean per slot and episode
   double score = 0;
+  StageSeconds seconds{};  ///< of all threads, over their number
 };
 
 /// \param x  episodes to run, one environment each

@@ -81,6 +81,7 @@ struct Trainer::Impl {
   LearnedNet net;
   TrainState state;
   bool ready = false;
+  StageSeconds seconds{};
 
   Impl(const Params& p, const sim::Params& simulation, std::uint64_t root_seed, int index,
        Network n, const EngineFactory& engine)
@@ -108,6 +109,9 @@ struct Trainer::Impl {
   double descend(std::vector<float> gradient, const Stride& stride, TrainState& next);
   void validate(TrainState& next);
   double noise(const TrainState& s) const;
+  void add(const StageSeconds& more) {
+    for (std::size_t s = 0; s < seconds.size(); ++s) seconds[s] += more[s];
+  }
 };
 
 std::vector<std::int64_t> validation_updates(const Training& t, std::int64_t updates) {
@@ -313,6 +317,7 @@ bool Trainer::finished() const {
 }
 
 const TrainState& Trainer::state() const { return impl_->state; }
+const StageSeconds& Trainer::seconds() const { return impl_->seconds; }
 
 Network Trainer::network() const {
   Network n = impl_->net.network();
@@ -328,6 +333,7 @@ Network Trainer::network() const {
 UpdateStats Trainer::Impl::study(const Pathwise& learner, const sim::Exogenous& x,
                                  TrainState& next) {
   PathwiseGradient g = pathwise_gradient(net, pool, x);
+  add(g.seconds);
   UpdateStats stats;
   stats.learning_rate = scheduled_rate(params.training, learner.learning_rate, next.updates);
   stats.gradient_norm =
@@ -402,6 +408,7 @@ UpdateStats Trainer::Impl::study(const Evolution& learner, const sim::Exogenous&
 
 /// One step of Adam. \returns the norm of the gradient before clipping
 double Trainer::Impl::descend(std::vector<float> gradient, const Stride& stride, TrainState& next) {
+  StageClock clock;
   require_finite(gradient, "gradient", net.network(), next.updates);
   const double norm = norm_of(gradient);
   clip_to(gradient, norm, stride.clip_norm);
@@ -415,6 +422,8 @@ double Trainer::Impl::descend(std::vector<float> gradient, const Stride& stride,
   require_finite(next.adam_mean, "adam_mean", net.network(), next.updates);
   require_finite(next.adam_square, "adam_square", net.network(), next.updates);
   show(next);
+  clock.lap(Stage::optimiser);
+  add(clock.seconds());
   return norm;
 }
 
@@ -429,8 +438,11 @@ UpdateStats Trainer::update() {
       it.freeze_attention(next.theta);
       it.show(next);
     }
+    StageClock clock;
     const sim::Exogenous x = sim::draw(it.pool, it.seed, EpisodeSet::training,
                                        next.updates * training.episodes, training.episodes);
+    clock.lap(Stage::draw);
+    it.add(clock.seconds());
     UpdateStats stats = std::visit([&](const auto& learner) { return it.study(learner, x, next); },
                                    it.params.agent.learner);
     stats.update = ++next.updates;

@@ -10,8 +10,9 @@ int bench(const Arguments& a) {
   if (a.files[0] == "sim") return bench_sim(a);
   if (a.files[0] == "bound") return bench_bound(a);
   if (a.files[0] == "attention") return bench_attention(a);
+  if (a.files[0] == "train") return bench_train(a);
   throw UsageError("cra bench: unknown stage \"" + a.files[0] +
-                   "\"; known stages: sim, attention, bound");
+                   "\"; known stages: sim, attention, train, bound");
 }
 
 }  // namespace cra::tools

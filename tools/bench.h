@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "tools/arguments.h"
@@ -17,6 +18,12 @@ int bench_sim(const Arguments& a);
 int bench_bound(const Arguments& a);
 /// The core of attention on one thread, beside what its instructions allow.
 int bench_attention(const Arguments& a);
+/// Its rows about the whole encoder: forward passes of one thread by number of nodes, and training
+/// steps on one thread and on `most`.
+nlohmann::ordered_json bench_encoder_scaling();
+nlohmann::ordered_json bench_encoder_step(int most);
+/// Environment steps per second of training, and the share of each stage.
+int bench_train(const Arguments& a);
 
 inline constexpr double kLeastSeconds = 0.3;  // measured for each figure
 inline constexpr double kLongSeconds = 1;

@@ -7,6 +7,7 @@
 
 #include "attention/attention.h"
 #include "tools/bench.h"
+#include "tools/contest.h"
 #include "tools/provenance.h"
 #include "tools/terminal.h"
 
@@ -51,6 +52,26 @@ void measure(int nodes, const std::vector<double>& peaks, Json& rows) {
   }
 }
 
+void print_encoder(const Json& report) {
+  const Json& e = report["encoder"];
+  std::vector<std::vector<std::string>> rows{{"nodes", "forward, CPU time", "of a straight line"}},
+      steps{{"nodes", "environments", "threads", "samples/s", "per CPU second"}};
+  for (const Json& r : e["forward"])
+    rows.push_back({r["nodes"].dump(), fixed(r["us_per_env"].get<double>(), 1) + " us",
+                    r.contains("of_line") ? fixed(r["of_line"].get<double>(), 2) : ""});
+  print("\nThe whole encoder, width " + e["width"].dump() + ", " + e["layers"].dump() +
+        " layers, per environment\n\n" + table(rows, "rrr") + "\n");
+  for (const Json& x : e["exponents"])
+    print("from " + x["from"].dump() + " to " + x["to"].dump() + " nodes: time grows as N^" +
+          fixed(x["time"].get<double>(), 2) + ", operations as N^" +
+          fixed(x["operations"].get<double>(), 2) + "\n");
+  for (const Json& r : report["training_step"])
+    steps.push_back({r["nodes"].dump(), r["envs"].dump(), r["threads"].dump(),
+                     count_words(r["samples_per_s"].get<double>()),
+                     count_words(r["samples_per_cpu_s"].get<double>())});
+  print("\nA training step of it: forward, backward, Adam\n\n" + table(steps, "rrrrr"));
+}
+
 }  // namespace
 
 int bench_attention(const Arguments& a) {
@@ -67,6 +88,8 @@ int bench_attention(const Arguments& a) {
     report["peaks"].push_back(Json{{"loops", sets[i]}, {"gflops", peaks.back()}});
   }
   for (const int nodes : kNodes) measure(nodes, peaks, report["attention"]);
+  report["encoder"] = bench_encoder_scaling();
+  report["training_step"] = bench_encoder_step(set_threads(a));
   if (a.json) {
     print(report.dump(2) + "\n");
     return 0;
@@ -85,6 +108,7 @@ int bench_attention(const Arguments& a) {
   for (const Json& p : report["peaks"])
     print("multiply-adds, " + p["loops"].get<std::string>() + ": " +
           fixed(p["gflops"].get<double>(), 0) + " GFLOP/s\n");
+  print_encoder(report);
   return 0;
 }
 

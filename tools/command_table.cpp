@@ -74,18 +74,25 @@ constexpr std::array<Command, 7> kCommands{{
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
-     "speed of the stages here; STAGE is sim, attention, or bound with scenario files",
+     "speed of the stages here; STAGE is sim or attention, train or bound with scenarios",
      "sim: the simulator beside what this machine's memory allows, medians over repeated episodes "
      "on\n"
      "one thread and on all; tools/bench_sim.py sets it against NumPy. attention: its core on one\n"
-     "thread, beside the rate of multiply-adds. bound: slack of the clairvoyant bound, and CPU\n"
-     "seconds of one thread per episode, on the first test episodes of each scenario;\n"
-     "without files, of scenarios/ traffic, burst_reserve, node_failures and training. Slack is "
-     "(upper -\n"
-     "lower) / upper of the means, upper as replayed in the simulator; worst that of one episode;\n"
-     "solver that of the clairvoyant problem itself. Compare figures of one call only: other "
-     "programs\n"
-     "on the machine slow it down.\n"},
+     "thread, beside the rate of multiply-adds; the whole encoder by number of nodes; and a "
+     "training\n"
+     "step of it, which tools/bench_train.py sets against PyTorch. train: updates of the learner "
+     "apg,\n"
+     "on one thread and on all in turn, and the share of each stage; the encoder that the reverse\n"
+     "sweep runs again counts as attention. Without files, of scenarios/traffic.yaml and larger "
+     "pools\n"
+     "like it. bound: slack of the clairvoyant bound, and CPU seconds of one thread per episode, "
+     "on\n"
+     "the first test episodes of each scenario; without files, of scenarios/ traffic, "
+     "burst_reserve,\n"
+     "node_failures and training. Slack is (upper - lower) / upper of the means, upper as replayed "
+     "in\n"
+     "the simulator; worst that of one episode; solver that of the clairvoyant problem itself.\n"
+     "Compare figures of one call only: other programs on the machine slow it down.\n"},
     {"doctor", kDoctor, "", 0, 0,
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
@@ -105,7 +112,8 @@ constexpr std::array<Option, 19> kOptions{{
      "a column for every value; keys of one --vary change together, several --vary combine"},
     {"seed", 0, "N", false, kRun | kEvaluate | kBench,
      "root of all random numbers; the same as --set seed=N"},
-    {"episodes", 0, "N", false, kBench, "of bound: test episodes of each scenario; default 24"},
+    {"episodes", 0, "N", false, kBench,
+     "of bound: test episodes of each scenario, default 24; of train: episodes of an update"},
     {"threads", 0, "N", false, kRun | kEvaluate | kBench,
      "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
