@@ -74,8 +74,8 @@ void fields(V& v, Pathwise& k) {
   v("learning_rate", k.learning_rate, above(0, 1), "1", "step of Adam after warm-up");
   v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
 }
-/// Proximal policy optimisation (Schulman et al. 2017) with the baseline of `reinforce`: no critic
-/// has to predict arrivals that nobody can.
+/// Proximal policy optimisation (Schulman et al. 2017) with the baseline of `reinforce` alone: no
+/// critic.
 struct GroupPpo {
   static constexpr const char* name = "group_ppo";
   double learning_rate = 2.5e-3;
@@ -108,6 +108,8 @@ void fields(V& v, GroupPpo& k) {
   proximal_fields(v, k);
 }
 /// A value head on the mean embedding predicts the return-to-go, in units of its running deviation.
+/// Advantages are compared with those of the other replicas, as in `reinforce`: the critic has to
+/// tell replicas apart, not to predict the input that they share.
 struct Critic {
   double trace = 0.9;
   double value_weight = 0.5;
