@@ -98,7 +98,8 @@ void proximal_fields(V& v, GroupPpo& k) {
     "a probability ratio further than this from 1 earns nothing more");
   v("kl_stop", k.kl_stop, above(0, 1e9), "1",
     "divergence from the policy that explored at which the epochs of an update end");
-  v("epochs", k.epochs, Range{1, 1000}, "", "passes over the episodes of an update");
+  v("epochs", k.epochs, Range{1, 1000}, "",
+    "passes over the episodes of an update; 1 where returns are noisy");
   v("minibatches", k.minibatches, Range{1, 1000}, "", "steps of Adam in a pass");
   v("entropy", k.entropy, Range{0, 10}, "1", "weight of the entropy bonus");
   v("clip_norm", k.clip_norm, above(0, 1e9), "1", "the gradient is scaled down to this norm");
