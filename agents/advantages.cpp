@@ -5,16 +5,11 @@
 #include <numeric>
 
 namespace cra::agents {
+namespace {
 
-std::vector<double> group_advantages(const Rollout& r, double discount) {
-  std::vector<double> advantage(r.cost.size());
-  for (std::int64_t e = 0; e < r.envs; ++e) {
-    double to_go = 0;
-    for (int t = r.slots - 1; t >= 0; --t) {
-      to_go = -r.cost[r.at(e, t)] + discount * to_go;
-      advantage[r.at(e, t)] = to_go;
-    }
-  }
+/// Takes from every number the mean of the other replicas of its episode, at the same slot (leave-
+/// one-out), then scales to unit deviation over the batch.
+void compare_replicas(const Rollout& r, std::vector<double>& advantage) {
   const double leave_one_out = static_cast<double>(r.replicas) / (r.replicas - 1);
   double square = 0;
   for (std::int64_t first = 0; first < r.envs; first += r.replicas)
@@ -34,6 +29,20 @@ std::vector<double> group_advantages(const Rollout& r, double discount) {
   const double deviation = std::sqrt(square / static_cast<double>(advantage.size()));
   if (deviation > 1e-12)
     for (double& a : advantage) a /= deviation;
+}
+
+}  // namespace
+
+std::vector<double> group_advantages(const Rollout& r, double discount) {
+  std::vector<double> advantage(r.cost.size());
+  for (std::int64_t e = 0; e < r.envs; ++e) {
+    double to_go = 0;
+    for (int t = r.slots - 1; t >= 0; --t) {
+      to_go = -r.cost[r.at(e, t)] + discount * to_go;
+      advantage[r.at(e, t)] = to_go;
+    }
+  }
+  compare_replicas(r, advantage);
   return advantage;
 }
 
@@ -70,9 +79,7 @@ Estimate critic_advantages(const Rollout& r, double discount, double trace, Retu
   }
   scale.add(out.target);
   for (double& x : out.target) x = (x - scale.mean) / scale.deviation();
-  ReturnScale spread;
-  spread.add(out.advantage);
-  for (double& a : out.advantage) a = (a - spread.mean) / spread.deviation();
+  compare_replicas(r, out.advantage);
   return out;
 }
 

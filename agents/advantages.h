@@ -23,12 +23,14 @@ struct ReturnScale {
 
 /// What a critic makes of a rollout.
 struct Estimate {
-  std::vector<double> advantage;  ///< [E, T] mean 0 and unit deviation over the batch
+  std::vector<double> advantage;  ///< [E, T] unit deviation over the batch
   std::vector<double> target;     ///< [E, T] of the critic, in units of `scale`
 };
 
 /// Generalised advantage estimation (Schulman et al. 2016): A_t = sum_k (discount trace)^k d_{t+k},
-/// d_t = -cost_t + discount V_{t+1} - V_t; V is 0 after the last slot, where episodes end.
+/// d_t = -cost_t + discount V_{t+1} - V_t; V is 0 after the last slot, where episodes end. From A_t
+/// the mean of the other replicas' is taken, which meet the same input (Mao et al. 2019): no critic
+/// predicts arrivals that nobody can, and what they add is the same for all replicas.
 /// \param scale  in whose units r.value is; takes in the targets A + V, and those are in its new
 /// units
 Estimate critic_advantages(const Rollout& r, double discount, double trace, ReturnScale& scale);

@@ -97,37 +97,52 @@ TEST_CASE("group_advantages: equal, huge and outlying returns stay finite and bo
   }
 }
 
-TEST_CASE("critic_advantages: generalised advantage estimation by hand") {
-  Rollout r(1, 1, 3, 1, 1, 1);
-  r.cost = {1, 2, 4};
-  r.value = {0.5, -1, 2};
+TEST_CASE("critic_advantages: generalised advantage estimation by hand, against the replicas") {
+  Rollout r(2, 2, 3, 1, 1, 1);
+  r.cost = {1, 2, 4, 3, 0, 1};
+  r.value = {0.5, -1, 2, 1, 0, -2};
   ReturnScale scale;  // of nothing yet: values are in plain units
   const double g = 0.5, l = 0.8;
   const Estimate e = critic_advantages(r, g, l, scale);
-  const double d2 = -4 - 2, d1 = -2 + g * 2 + 1, d0 = -1 - g - 0.5;
-  Numbers a{d0 + g * l * (d1 + g * l * d2), d1 + g * l * d2, d2}, target(a);
-  for (std::size_t i = 0; i < 3; ++i) target[i] += r.value[i];
-  const auto standard = [](Numbers x) {
-    double mean = 0, square = 0;
-    for (const double v : x) mean += v / 3;
-    for (const double v : x) square += (v - mean) * (v - mean) / 3;
-    for (double& v : x) v = (v - mean) / std::sqrt(square);
-    return x;
-  };
-  const Numbers unit = standard(a), unit_target = standard(target);
-  for (std::size_t i = 0; i < 3; ++i) {
-    CHECK(e.advantage[i] == doctest::Approx(unit[i]).epsilon(1e-13));
-    CHECK(e.target[i] == doctest::Approx(unit_target[i]).epsilon(1e-13));
+  Numbers a, target;
+  for (std::size_t first : {0u, 3u}) {
+    const double *c = r.cost.data() + first, *v = r.value.data() + first;
+    const double d2 = -c[2] - v[2], d1 = -c[1] + g * v[2] - v[1], d0 = -c[0] + g * v[1] - v[0];
+    for (const double x : {d0 + g * l * (d1 + g * l * d2), d1 + g * l * d2, d2}) a.push_back(x);
+    for (std::size_t t = 0; t < 3; ++t) target.push_back(a[first + t] + v[t]);
   }
-  CHECK(scale.count == 3);
+  double square = 0, mean = 0, target_square = 0;
+  for (std::size_t t = 0; t < 3; ++t) square += (a[t] - a[t + 3]) * (a[t] - a[t + 3]) / 3;
+  for (const double x : target) mean += x / 6;
+  for (const double x : target) target_square += (x - mean) * (x - mean) / 6;
+  Numbers unit;
+  for (std::size_t i = 0; i < 6; ++i) {
+    unit.push_back((a[i] - a[(i + 3) % 6]) / std::sqrt(square));
+    CHECK(e.advantage[i] == doctest::Approx(unit[i]).epsilon(1e-13));
+    CHECK(e.target[i] ==
+          doctest::Approx((target[i] - mean) / std::sqrt(target_square)).epsilon(1e-13));
+  }
+  CHECK(scale.count == 6);
 
   // In other units the same: values are read with the mean and deviation of before.
   Rollout scaled = r;
   ReturnScale known{4, 3, 16};  // mean 3, deviation 2
   for (double& v : scaled.value) v = (v - 3) / 2;
   const Estimate same = critic_advantages(scaled, g, l, known);
-  for (std::size_t i = 0; i < 3; ++i)
+  for (std::size_t i = 0; i < 6; ++i)
     CHECK(same.advantage[i] == doctest::Approx(unit[i]).epsilon(1e-13));
+}
+
+TEST_CASE("critic_advantages: what all replicas meet adds nothing") {
+  Rollout r(4, 2, 3, 1, 1, 1);
+  r.cost = {1, 2, 4, 3, 0, 1, 2, 2, 0, 1, 5, 3};
+  r.value = {0.5, -1, 2, 1, 0, -2, 1, 2, 1, 0, -1, 0.5};
+  ReturnScale calm, burst;
+  const Estimate before = critic_advantages(r, 0.9, 0.8, calm);
+  for (std::size_t e : {2u, 3u}) r.cost[e * 3 + 1] += 100;  // in the second episode alone
+  const Estimate after = critic_advantages(r, 0.9, 0.8, burst);
+  for (std::size_t i = 0; i < r.cost.size(); ++i)
+    CHECK(after.advantage[i] == doctest::Approx(before.advantage[i]).epsilon(1e-12));
 }
 
 TEST_CASE("ReturnScale: in parts what it is at once") {
