@@ -105,7 +105,8 @@ TEST_CASE("check: es wants a base that has knobs") {
   Params params;
   params.agent.learner = Evolution{};
   const sim::Params pool = busy_ring(3, 5);
-  CHECK(check(params, pool).empty());  // the best one, whichever it is
+  params.agent.base = "best";  // whichever it is
+  CHECK(check(params, pool).empty());
   params.agent.base = "demand_backlog";
   CHECK(check(params, pool).empty());
   params.agent.base = "uniform";

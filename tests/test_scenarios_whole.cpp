@@ -166,7 +166,7 @@ TEST_CASE("resolved: every key, and reading it again gives the same") {
   const std::string resolved = parse(smallest(), "s.yaml", {}).resolved;
   CHECK(resolved.find("  lag: 0.25\n") != std::string::npos);
   CHECK(resolved.find("  budget: 2.0\n") != std::string::npos);  // 0 stood for N
-  CHECK(resolved.find("    learning_rate: 0.004\n") != std::string::npos);
+  CHECK(resolved.find("    learning_rate: 0.003\n") != std::string::npos);
 }
 
 TEST_CASE("the shipped scenarios load; llm_serving says where its log comes from") {
