@@ -235,7 +235,9 @@ std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
 void raise_to_floor(double floor, int nodes, View<double> base) {
   for (std::int64_t e = 0; e < base.rows; ++e) {
     double* w = base.row(e);
-    const double least = std::max(floor, kLeastFloor) * *std::max_element(w, w + nodes);
+    const double top = *std::max_element(w, w + nodes);
+    if (top == 0) std::fill_n(w, nodes, 1.0);  // what the pool makes of it
+    const double least = std::max(floor, kLeastFloor) * top;
     for (int n = 0; n < nodes; ++n) w[n] = std::max(w[n], least);
   }
 }

@@ -135,8 +135,9 @@ std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
 /// What the pool takes for 0, see sim::waterfill.
 inline constexpr double kLeastFloor = 1e-9;
 
-/// Raises weights to a share of the largest of their environment, at least kLeastFloor.
-/// \param base  [E, A]
+/// Raises weights to a share of the largest of their environment, at least kLeastFloor. Where all
+/// are 0, as some rules say of empty queues, the pool shares equally: they become 1, so that there
+/// is something to learn on. \param base  [E, A]
 void raise_to_floor(double floor, int nodes, View<double> base);
 
 /// Decisions of a base and a residual on its logits: weights base_n exp(r_n - max r), and the

@@ -157,6 +157,10 @@ class Sweep {
       const double* w = scratch_.base.data() + e * size_;
       double* d = d_log_weight.data() + e * nodes;
       const auto largest = std::max_element(w, w + nodes) - w;
+      if (w[largest] == 0) {  // equal shares, whatever the base would say nearby
+        std::fill_n(d, nodes, 0.0);
+        continue;
+      }
       const double least = std::max(net_.network().base_floor, kLeastFloor) * w[largest];
       for (int n = 0; n < nodes; ++n)
         if (w[n] < least) {

@@ -66,6 +66,9 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
   const Case cases[] = {
       {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
       {ring, {"gcmu_soft", {1, 0.1, 0.5, 1, 0.5}}, {}},
+      // With nothing ahead all weights of the first slot are 0: shares are equal there.
+      {ring, {"gcmu_soft", {1, 0.1, 0, 1, 0.5}}, {}},
+      {ring, {"gcmu_soft", {1, 0.1, 0, 1, 0.5}}, Dirichlet{}},
       {ring, {"dynamic_attention", {1}}, {}},
       {ring, {"maxweight_soft", {0.5}}, {}},
       {ring, {"margin", {0.1, 1.5}}, {}},
