@@ -47,6 +47,17 @@ void require_finite(std::span<const float> x, const char* array, const Network& 
                       " is not finite; a lower agent.learner.learning_rate may help");
 }
 
+/// What an update starts from: a number that is not finite is named here, not by what comes of it.
+void require_finite(const TrainState& s, const Network& n) {
+  require_finite(s.theta, "theta", n, s.updates);
+  require_finite(s.adam_mean, "adam_mean", n, s.updates);
+  require_finite(s.adam_square, "adam_square", n, s.updates);
+  for (std::size_t f = 0; f < s.feature_mean.size(); ++f)
+    if (!std::isfinite(s.feature_mean[f]) || !std::isfinite(s.feature_scale[f]))
+      throw DivergedError("training diverged in update " + std::to_string(s.updates + 1) +
+                          ": the statistics of feature " + n.features[f] + " are not finite");
+}
+
 /// Index of the first of the smallest numbers. \param x  not empty
 std::size_t first_least(const std::vector<double>& x) {
   return static_cast<std::size_t>(std::min_element(x.begin(), x.end()) - x.begin());
@@ -418,9 +429,7 @@ double Trainer::Impl::descend(std::vector<float> gradient, const Stride& stride,
   float& log_spread = next.theta[static_cast<std::size_t>(net.theta_layout().log_spread())];
   log_spread =
       std::clamp(log_spread, static_cast<float>(range.low), static_cast<float>(range.high));
-  require_finite(next.theta, "theta", net.network(), next.updates);
-  require_finite(next.adam_mean, "adam_mean", net.network(), next.updates);
-  require_finite(next.adam_square, "adam_square", net.network(), next.updates);
+  require_finite(next, net.network());
   show(next);
   clock.lap(Stage::optimiser);
   add(clock.seconds());
@@ -434,6 +443,7 @@ UpdateStats Trainer::update() {
   const Training& training = it.params.training;
   TrainState next = it.state;
   try {
+    require_finite(next, it.net.network());
     if (next.updates >= training.updates / 2) {
       it.freeze_attention(next.theta);
       it.show(next);
