@@ -8,6 +8,7 @@
 #include "agents/advantages.h"
 #include "agents/agents.h"
 #include "agents/evolution.h"
+#include "agents/feature_statistics.h"
 #include "agents/learned.h"
 #include "agents/pathwise.h"
 #include "agents/rollout.h"
@@ -27,12 +28,6 @@ double scheduled_rate(const Training& t, double peak, std::int64_t update) {
   const double done = std::min(1.0, static_cast<double>(update - t.warmup_updates) / length);
   return peak * (0.05 + 0.95 * 0.5 * (1 + std::cos(std::numbers::pi * done)));
 }
-
-/// Sum of each feature and of its square over one warm-up episode.
-struct Moments {
-  std::vector<double> sum, square;
-  explicit Moments(int features) : sum(static_cast<std::size_t>(features), 0), square(sum) {}
-};
 
 void require_finite(std::span<const float> x, const char* array, const Network& n,
                     std::int64_t update) {
@@ -110,7 +105,6 @@ struct Trainer::Impl {
     return theta_size() + (has_critic(params.agent.learner) ? head : 0);
   }
 
-  void measure_features();
   void freeze_attention(std::vector<float>& theta);
   void show(const TrainState& s);
   UpdateStats study(const Pathwise& learner, const sim::Exogenous& x, TrainState& next);
@@ -161,55 +155,6 @@ Trainer::Trainer(const Params& params, const attention::Params& attention, const
 
 Trainer::~Trainer() = default;
 
-/// Mean and deviation of every feature; a constant feature gets scale 1. Every other episode is
-/// played by uniform shares: learning passes through states that a good base never sees, and the
-/// network is blind where features are many deviations off (traffic, base demand, three trainings:
-/// cost .315 with statistics of the base alone, .243 with those of uniform shares).
-void Trainer::Impl::measure_features() {
-  const std::int64_t episodes = params.training.warmup_episodes;
-  const int features = sim::feature_count(pool);
-  const sim::Exogenous x = sim::draw(pool, root, EpisodeSet::warmup, 0, episodes);
-  const Rule& base_rule = net.network().base;
-  // Knobs that every rule has come last, see baseline_knobs().
-  const auto shared = static_cast<std::ptrdiff_t>(baseline_knobs("uniform", pool).size());
-  const Rule uniform_rule{"uniform", {base_rule.knobs.end() - shared, base_rule.knobs.end()}};
-  const std::unique_ptr<Policy> base = make_baseline(base_rule, pool),
-                                uniform = make_baseline(uniform_rule, pool);
-  std::vector<Moments> per_episode(static_cast<std::size_t>(episodes), Moments(features));
-  for_each_tile(episodes, [&](std::int64_t i) {
-    sim::Batch b = sim::reset(pool, x, {i});
-    const std::unique_ptr<Actor> actor = (i % 2 == 0 ? base : uniform)->actor(1);
-    const int size = sim::bundle_size(pool);
-    std::vector<double> decisions(static_cast<std::size_t>(size));
-    std::vector<float> f(static_cast<std::size_t>(b.nodes) * static_cast<std::size_t>(features));
-    Moments& m = per_episode[static_cast<std::size_t>(i)];
-    sim::Sight sight(pool);
-    for (int t = 0; t < x.slots; ++t) {
-      const sim::Batch& seen = sight.look(b);
-      sim::observe(pool, seen, {f.data(), b.nodes, features});
-      for (std::size_t k = 0; k < f.size(); ++k) {
-        const auto value = static_cast<double>(f[k]);
-        m.sum[k % m.sum.size()] += value;
-        m.square[k % m.sum.size()] += value * value;
-      }
-      actor->act(seen, {decisions.data(), 1, size});
-      sim::step_bundles(pool, x, b, {decisions.data(), 1, size});
-    }
-  });
-  const double count = static_cast<double>(episodes) * x.slots * x.nodes;
-  for (std::size_t k = 0; k < static_cast<std::size_t>(features); ++k) {
-    double sum = 0, square = 0;
-    for (const Moments& m : per_episode) {
-      sum += m.sum[k];
-      square += m.square[k];
-    }
-    const double mean = sum / count, variance = square / count - mean * mean;
-    state.feature_mean[k] = mean;
-    // Features are floats: a relative spread below their rounding is a constant.
-    state.feature_scale[k] = variance > 1e-10 * (1 + mean * mean) ? 1 / std::sqrt(variance) : 1;
-  }
-}
-
 /// Static attention weights: the average of the weights that were learned, under the policy that
 /// the net has. \param theta  of that policy
 void Trainer::Impl::freeze_attention(std::vector<float>& theta) {
@@ -230,7 +175,10 @@ void Trainer::start() {
   s.feature_mean.assign(n.features.size(), 0);
   s.feature_scale.assign(n.features.size(), 1);
   it.state = std::move(s);
-  it.measure_features();
+  FeatureStatistics measured =
+      measure_features(n.base, it.pool, it.root, it.params.training.warmup_episodes);
+  it.state.feature_mean = std::move(measured.mean);
+  it.state.feature_scale = std::move(measured.scale);
   s = it.state;
   // The heads start at 0: the first policy is the base heuristic, exactly.
   s.theta = attention::initial_parameters(n.shape, it.seed);
