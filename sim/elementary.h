@@ -35,7 +35,7 @@ CRA_INLINE V log_of(V x) {
 /// x = k ln 2 + r, |r| <= ln(2) / 2; exp r = 1 + 2 r / (2 - c(r)) - ..., a rational fit.
 template <class V>
 CRA_INLINE V exp_of(V x) {
-  const V zero = x - x, top = zero + 709.0, bottom = zero - 708.0;
+  const V zero{}, top = zero + 709.0, bottom = zero - 708.0;
   const V y = least(most(x, bottom), top);
   // Adding 1.5 * 2^52 rounds to an integer and leaves it in the low bits of the sum.
   const V shifted = y * 1.44269504088896338700 + 0x1.8p52;
@@ -64,17 +64,16 @@ CRA_INLINE SineCosine<V> turn(V u) {
   const V shifted = 4.0 * u + 0x1.8p52;  // the number of quarters in its low bits, as in exp_of
   const V x = (u - 0.25 * (shifted - 0x1.8p52)) * 6.283185307179586;
   const V z = x * x, half = 0.5 * z, rest = 1.0 - half;
-  const V p =
-      8.33333333332248946124e-03 +
-      z * (-1.98412698298579493134e-04 +
-           z * (2.75573137070700676789e-06 +
-                z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)));
-  const V q = z * (4.16666666666666019037e-02 +
-                   z * (-1.38888888888741095749e-03 +
-                        z * (2.48015872894767294178e-05 +
-                             z * (-2.75573143513906633035e-07 +
-                                  z * (2.08757232129817482790e-09 +
-                                       z * -1.13596475577881948265e-11)))));
+  const V p = 8.33333333332248946124e-03 +
+              z * (-1.98412698298579493134e-04 +
+                   z * (2.75573137070700676789e-06 +
+                        z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)));
+  const V q =
+      z * (4.16666666666666019037e-02 +
+           z * (-1.38888888888741095749e-03 +
+                z * (2.48015872894767294178e-05 +
+                     z * (-2.75573143513906633035e-07 +
+                          z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11)))));
   const Words<V> sine = words_of(x + z * x * (-1.66666666666666324348e-01 + z * p));
   const Words<V> cosine = words_of(rest + (((1.0 - rest) - half) + z * q));
   // An odd number of quarters swaps the two; signs: sine - in quarters 2, 3, cosine - in 1, 2.
