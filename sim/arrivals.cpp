@@ -44,15 +44,18 @@ void add_mean(const ConstantPart& part, const Params&, std::vector<double>& mean
   add(part.rate.value, mean);
 }
 
+// Parts of one kind take their draws from different stretches of the slot axis.
+DrawGrid grid_of_part(const Episode& episode, int index, const Inflow& in) {
+  return episode.grid(Stream::poisson, std::int64_t{index} * in.slots, in.slots, in.nodes);
+}
+
 void add_part(const PoissonPart& part, const Params&, const Episode& episode, int index,
               Inflow& in) {
+  Numbers mean(in.at(in.slots, 0));
   for (int t = 0; t < in.slots; ++t)
-    for (int n = 0; n < in.nodes; ++n) {
-      // Parts of one kind take their draws from different halves of the slot axis.
-      Draws draws = episode.draws(Stream::poisson, n, t + std::int64_t{index} * in.slots);
-      in.arrivals[in.at(t, n)] +=
-          static_cast<double>(draws.poisson(part.rate[n] / part.size)) * part.size;
-    }
+    for (int n = 0; n < in.nodes; ++n) mean[in.at(t, n)] = part.rate[n] / part.size;
+  const Numbers drawn = poisson(grid_of_part(episode, index, in), mean);
+  for (std::size_t i = 0; i < drawn.size(); ++i) in.arrivals[i] += drawn[i] * part.size;
 }
 
 void add_mean(const PoissonPart& part, const Params&, std::vector<double>& mean) {
@@ -61,11 +64,10 @@ void add_mean(const PoissonPart& part, const Params&, std::vector<double>& mean)
 
 void add_part(const BernoulliPart& part, const Params&, const Episode& episode, int index,
               Inflow& in) {
+  const Numbers drawn = uniform(grid_of_part(episode, index, in));
   for (int t = 0; t < in.slots; ++t)
-    for (int n = 0; n < in.nodes; ++n) {
-      Draws draws = episode.draws(Stream::poisson, n, t + std::int64_t{index} * in.slots);
-      if (draws.uniform() < part.rate[n]) in.arrivals[in.at(t, n)] += part.size;
-    }
+    for (int n = 0; n < in.nodes; ++n)
+      if (drawn[in.at(t, n)] < part.rate[n]) in.arrivals[in.at(t, n)] += part.size;
 }
 void add_mean(const BernoulliPart& part, const Params&, std::vector<double>& mean) {
   for (std::size_t n = 0; n < mean.size(); ++n) mean[n] += part.rate.value[n] * part.size;
@@ -330,17 +332,6 @@ void add_mean(const SwitchPart& part, const Params&, std::vector<double>& mean) 
     mean[static_cast<std::size_t>(n)] += part.rate[n] * (part.low[n] + part.high[n]) / 2;
 }
 
-double noisy(const GammaNoise& noise, double rate, Draws draws) {
-  return rate * draws.gamma(noise.shape) / noise.shape;
-}
-double noisy(const PoissonNoise& noise, double rate, Draws draws) {
-  return static_cast<double>(draws.poisson(rate / noise.size)) * noise.size;
-}
-double noisy(const NoNoise&, double rate, const Draws&) { return rate; }
-double noisy(const LogNormalNoise& noise, double rate, Draws draws) {
-  return rate * std::exp(noise.sigma * draws.normal() - noise.sigma * noise.sigma / 2);
-}
-
 }  // namespace
 
 NodeRun nodes_of(const Pool& pool, const std::string& group) {
@@ -358,16 +349,7 @@ void add_arrivals(const Params& p, const Episode& episode, Inflow& in) {
     std::visit([&](const auto& kind) { add_part(kind, p, episode, index, in); }, part);
     ++index;
   }
-  std::visit(
-      [&](const auto& noise) {
-        for (int t = 0; t < in.slots; ++t)
-          for (int n = 0; n < in.nodes; ++n) {
-            const double mean = in.rate[in.at(t, n)];
-            if (mean > 0)
-              in.arrivals[in.at(t, n)] += noisy(noise, mean, episode.draws(Stream::noise, n, t));
-          }
-      },
-      p.workload.noise);
+  add_noise(p.workload.noise, episode, in);
   const double factor = work_factor(p.workload.level);
   if (factor != 1)
     for (std::size_t i = 0; i < in.at(in.slots, 0); ++i) in.arrivals[i] *= factor;

@@ -75,11 +75,10 @@ void draw(const WearFailures& f, const Episode& episode, int slots, int nodes, d
 }
 void draw(const Outages& f, const Episode& episode, int slots, int nodes, double* availability,
           double*) {
-  for (int t = 0; t < slots; ++t)
-    for (int n = 0; n < nodes; ++n)
-      if (episode.draws(Stream::failures, n, t).uniform() >= f.up[n])
-        availability[static_cast<std::size_t>(t) * static_cast<std::size_t>(nodes) +
-                     static_cast<std::size_t>(n)] = 0;
+  const Numbers drawn = uniform(episode.grid(Stream::failures, 0, slots, nodes));
+  for (std::size_t i = 0; i < drawn.size(); ++i)
+    if (drawn[i] >= f.up[static_cast<int>(i % static_cast<std::size_t>(nodes))])
+      availability[i] = 0;
 }
 
 }  // namespace

@@ -4,9 +4,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/draw_grid.h"
 #include "sim/sim.h"
 
 namespace cra::sim {
+
+/// Mean rates and ready arrivals of one episode, [T, N] each.
+struct Inflow {
+  int slots, nodes;
+  double* rate;
+  double* arrivals;
+  std::size_t at(std::int64_t t, int n) const { return static_cast<std::size_t>(t * nodes + n); }
+};
 
 /// Where the draws of one episode come from.
 struct Episode {
@@ -17,18 +26,17 @@ struct Episode {
   Draws draws(Stream stream, int node, std::int64_t slot) const {
     return Draws(seed, set, number, stream, node, slot);
   }
-};
-
-/// Mean rates and ready arrivals of one episode, [T, N] each.
-struct Inflow {
-  int slots, nodes;
-  double* rate;
-  double* arrivals;
-  std::size_t at(std::int64_t t, int n) const { return static_cast<std::size_t>(t * nodes + n); }
+  /// All nodes, over some slots.
+  DrawGrid grid(Stream stream, std::int64_t first_slot, int slots, int nodes) const {
+    return {draws(stream, 0, first_slot), slots, nodes};
+  }
 };
 
 /// Adds the work of all parts; the workload's noise is applied to the summed rates.
 void add_arrivals(const Params& p, const Episode& episode, Inflow& in);
+
+/// Adds to the arrivals what the rates bring, with noise.
+void add_noise(const Noise& noise, const Episode& episode, Inflow& in);
 
 /// Importance of one episode. [T, N] each
 struct Agenda {

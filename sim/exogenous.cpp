@@ -64,11 +64,11 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
                   x.importance.data() + first_slot,
                   x.window.empty() ? nullptr : x.window.data() + first_slot};
     apply_calendar(p.workload.calendar, episode, agenda);
-    if (!x.keep.empty() && p.progress.shift > 0)
-      for (int t = 0; t < x.slots; ++t)
-        for (int n = 0; n < x.nodes; ++n)
-          if (episode.draws(Stream::shift, n, t).uniform() < p.progress.shift)
-            x.keep[x.at(i, t) + static_cast<std::size_t>(n)] = p.progress.keep;
+    if (!x.keep.empty() && p.progress.shift > 0) {
+      const Numbers drawn = uniform(episode.grid(Stream::shift, 0, x.slots, x.nodes));
+      for (std::size_t k = 0; k < drawn.size(); ++k)
+        if (drawn[k] < p.progress.shift) x.keep[first_slot + k] = p.progress.keep;
+    }
     place_jobs(p, seed, set, first + i, x.importance.data() + first_slot,
                x.keep.empty() ? nullptr : x.keep.data() + first_slot);
     draw_failures(p.workload.failures, episode, x.slots, x.nodes,

@@ -4,6 +4,7 @@
 
 #include "sim/errors.h"
 #include "sim/gains.h"
+#include "sim/instruction_sets.h"
 
 namespace cra::sim {
 
@@ -12,14 +13,6 @@ QueueKernel queue_kernel_avx2();
 QueueKernel queue_kernel_avx512();
 
 namespace {
-
-#if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2"); }
-bool has_avx512() { return __builtin_cpu_supports("avx512f"); }
-#else
-bool has_avx2() { return false; }
-bool has_avx512() { return false; }
-#endif
 
 /// The health signal of the slot to come joins its average.
 void hear(const Exogenous& x, Batch& b, std::int64_t e) {
@@ -31,13 +24,8 @@ void hear(const Exogenous& x, Batch& b, std::int64_t e) {
 }  // namespace
 
 const std::vector<QueueKernel>& queue_kernels() {
-  static const std::vector<QueueKernel> all = [] {
-    std::vector<QueueKernel> found{queue_kernel_base()};
-    if (has_avx2() && queue_kernel_avx2().step != nullptr) found.push_back(queue_kernel_avx2());
-    if (has_avx512() && queue_kernel_avx512().step != nullptr)
-      found.push_back(queue_kernel_avx512());
-    return found;
-  }();
+  static const std::vector<QueueKernel> all =
+      runnable(queue_kernel_base(), queue_kernel_avx2(), queue_kernel_avx512());
   return all;
 }
 

@@ -48,9 +48,9 @@ struct QueueRows {
 
 /// One build of the kernel.
 struct QueueKernel {
-  const char* name;  ///< instruction set
+  const char* name = nullptr;  ///< instruction set; null: not built
   /// \param scratch  [min(count, kMostGroup), N] of the caller
-  void (*step)(const QueuePool& pool, const QueueRows& rows, int count, double* scratch);
+  void (*step)(const QueuePool& pool, const QueueRows& rows, int count, double* scratch) = nullptr;
 };
 
 /// Those that this processor can run, slowest first.

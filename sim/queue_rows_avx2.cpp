@@ -9,6 +9,6 @@ QueueKernel queue_kernel_avx2() { return {"avx2", step_rows}; }
 }  // namespace cra::sim
 #else
 namespace cra::sim {
-QueueKernel queue_kernel_avx2() { return {"avx2", nullptr}; }
+QueueKernel queue_kernel_avx2() { return {}; }
 }  // namespace cra::sim
 #endif

@@ -9,6 +9,6 @@ QueueKernel queue_kernel_avx512() { return {"avx512", step_rows}; }
 }  // namespace cra::sim
 #else
 namespace cra::sim {
-QueueKernel queue_kernel_avx512() { return {"avx512", nullptr}; }
+QueueKernel queue_kernel_avx512() { return {}; }
 }  // namespace cra::sim
 #endif

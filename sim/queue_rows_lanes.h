@@ -1,54 +1,16 @@
 // The kernel of queue_rows.h, for the instruction set that the including file is compiled for.
 //
-// Everything is in an unnamed namespace and nothing comes from a template of the standard library:
-// a function with a common name compiled for AVX-512 here could be the copy that the linker keeps
-// for the whole program.
+// Everything is in an unnamed namespace: see vectors.h.
 #pragma once
 
-#include <cstring>
-
 #include "sim/queue_rows.h"
+#include "sim/vectors.h"
 
 namespace cra::sim {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kBytes = 32;
-#else
-constexpr int kBytes = 16;
-#endif
-using Lanes = double __attribute__((vector_size(kBytes)));
-constexpr int kLanes = kBytes / 8;
 constexpr int kBlock = 8;  // nodes that are handled together, whatever the width of a vector
 constexpr int kParts = kBlock / kLanes;
-
-#define CRA_INLINE inline __attribute__((always_inline))
-
-template <class V>
-CRA_INLINE V load(const double* p) {
-  V v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V>
-CRA_INLINE void store(double* p, V v) {
-  std::memcpy(p, &v, sizeof v);
-}
-CRA_INLINE double root(double x) { return __builtin_sqrt(x); }
-CRA_INLINE Lanes root(Lanes x) {
-  for (int i = 0; i < kLanes; ++i) x[i] = __builtin_sqrt(x[i]);
-  return x;
-}
-template <class V>
-CRA_INLINE V least(V a, V b) {
-  return a < b ? a : b;
-}
-template <class V>
-CRA_INLINE V most(V a, V b) {
-  return a > b ? a : b;
-}
 
 /// Eight numbers folded to one: ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) for join = +.
 template <class Join>
@@ -293,8 +255,6 @@ void step_rows(const QueuePool& pool, const QueueRows& rows, int count, double* 
   else
     step_all<false>(pool, rows, count, w);
 }
-
-#undef CRA_INLINE
 
 }  // namespace
 }  // namespace cra::sim

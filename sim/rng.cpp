@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "sim/base.h"
+#include "sim/elementary.h"
 
 namespace cra {
 
@@ -65,32 +66,41 @@ double Draws::normal() {
     has_spare_ = false;
     return spare_normal_;
   }
-  const double radius = std::sqrt(-2 * std::log(uniform()));
-  const double angle = 2 * std::numbers::pi * uniform();
-  spare_normal_ = radius * std::sin(angle);
+  const double first = uniform(), second = uniform();
+  const auto pair = sim::box_muller(first, second);
+  spare_normal_ = pair.sine;
   has_spare_ = true;
-  return radius * std::cos(angle);
+  return pair.cosine;
 }
 
 double Draws::gamma(double shape) {
-  // Below 1: Gamma(a) = Gamma(a + 1) * U^(1/a) (Marsaglia, Tsang 2000, section 6).
   if (shape < 1) {
-    const double scale = std::pow(uniform(), 1 / shape);
+    const double scale = sim::gamma_boost(uniform(), shape);
     return gamma(shape + 1) * scale;
   }
-  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  const sim::GammaAttempt attempt(shape);
   for (;;) {
-    const double x = normal(), root = 1 + c * x;
-    if (root <= 0) continue;
-    const double v = root * root * root;
-    if (std::log(uniform()) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+    const double x = normal(), base = attempt.base(x);
+    if (base <= 0) continue;
+    const double v = base * base * base;
+    if (attempt.takes(x, v, uniform())) return attempt.d * v;
   }
+}
+
+double Draws::log_normal(double sigma) { return sim::exp_of(sigma * normal() - sigma * sigma / 2); }
+
+Draws Draws::moved(int nodes, std::int64_t slots) const {
+  CRA_ASSERT(left_ == 0 && (counter_[1] & 0xffu) == 0);
+  Draws there = *this;
+  there.counter_[0] += static_cast<std::uint32_t>(slots);
+  there.counter_[1] += static_cast<std::uint32_t>(nodes) << 16;
+  return there;
 }
 
 std::int64_t Draws::poisson(double mean) {
   if (!(mean > 0)) return 0;
   if (mean < 10) {  // product of uniforms (Knuth); about mean + 1 draws
-    const double limit = std::exp(-mean);
+    const double limit = sim::exp_of(-mean);
     std::int64_t k = 0;
     for (double product = uniform(); product > limit; product *= uniform()) ++k;
     return k;
@@ -106,12 +116,12 @@ std::int64_t Draws::poisson(double mean) {
     if (k < 0 || (us < 0.013 && v > us)) continue;
     // log(k!) by Stirling's series from k + 1 upwards: no lgamma, which writes a global (signgam).
     double n = k + 1, shift = 0;
-    while (n < 10) shift -= std::log(n++);
-    const double log_factorial = (n - 0.5) * std::log(n) - n +
+    while (n < 10) shift -= sim::log_of(n++);
+    const double log_factorial = (n - 0.5) * sim::log_of(n) - n +
                                  0.5 * std::log(2 * std::numbers::pi) + 1 / (12 * n) -
                                  1 / (360 * n * n * n) + shift;
-    if (std::log(v * inverse_alpha / (a / (us * us) + b)) <=
-        k * std::log(mean) - mean - log_factorial)
+    if (sim::log_of(v * inverse_alpha / (a / (us * us) + b)) <=
+        k * sim::log_of(mean) - mean - log_factorial)
       return static_cast<std::int64_t>(k);
   }
 }

@@ -53,6 +53,8 @@ enum class EpisodeSet : std::uint8_t {
 std::uint64_t seed_of_run(std::uint64_t root, std::uint32_t run);
 
 /// A short sequence of draws at one point (seed, episode, stream, node, slot). Cheap to make.
+/// The same bits on every processor and C library; draw_grid.h has the same for many points at
+/// once.
 class Draws {
  public:
   /// \param set, episode  family and number (< 2^56) of the episode
@@ -64,8 +66,14 @@ class Draws {
   double uniform();                    ///< in (0, 1), 53 bits, never 0 or 1
   double normal();                     ///< standard normal (Box-Muller)
   double gamma(double shape);          ///< Gamma(shape, 1), shape > 0 (Marsaglia, Tsang 2000)
+  double log_normal(double sigma);     ///< exp(sigma Z - sigma^2 / 2), Z normal: mean 1
   std::int64_t poisson(double mean);   ///< Poisson(mean), 0 <= mean <= 1e6
   std::int64_t below(std::int64_t n);  ///< uniform integer in [0, n), n >= 1
+
+  /// The point that many nodes and slots on. Of a sequence that nothing was drawn from.
+  Draws moved(int nodes, std::int64_t slots) const;
+  const std::array<std::uint32_t, 2>& key() const { return key_; }
+  const std::array<std::uint32_t, 4>& counter() const { return counter_; }  ///< of the next block
 
  private:
   std::array<std::uint32_t, 2> key_;

@@ -40,7 +40,7 @@ THIRD_PARTY = {
     "OpenMP": (r"omp\.h", {"sim", "attention", "agents", "tools", "tests"}),
     "Random123": (r"Random123/.*", {"sim", "tests"}),
     "Eigen": (r"(unsupported/)?Eigen/.*", {"attention", "agents", "tests"}),
-    "SIMD": (r"([a-z0-9]*intrin|arm_neon)\.h", {"attention"}),
+    "SIMD": (r"([a-z0-9]*intrin|arm_neon)\.h", {"sim", "attention"}),
     "CUDA": (r"(cuda|cub|cublas|cooperative_groups|mma|nv|thrust).*", {"cuda"}),
     "yaml-cpp": (r"yaml-cpp/.*", {"scenarios", "tests"}),
     "HDF5": (r"(hdf5|H5[A-Z]).*", {"results", "tests"}),
