@@ -56,7 +56,7 @@ std::uint32_t Draws::bits() {
 }
 
 double Draws::uniform() {
-  // 53 bits, centred in their cell: (k + 1/2) / 2^53 is never 0 or 1.
+  // 53 bits, centred in their cell: (k + 1/2) / 2^53 is never 0; the last one rounds to 1.
   const std::uint64_t high = bits() >> 5, low = bits() >> 6;
   return (static_cast<double>((high << 26) | low) + 0.5) * 0x1.0p-53;
 }

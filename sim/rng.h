@@ -63,7 +63,7 @@ class Draws {
         std::int64_t slot);
 
   std::uint32_t bits();                ///< 32 uniform random bits
-  double uniform();                    ///< in (0, 1), 53 bits, never 0 or 1
+  double uniform();                    ///< in (0, 1], 53 bits; 1 with probability 2^-53
   double normal();                     ///< standard normal (Box-Muller)
   double gamma(double shape);          ///< Gamma(shape, 1), shape > 0 (Marsaglia, Tsang 2000)
   double log_normal(double sigma);     ///< exp(sigma Z - sigma^2 / 2), Z normal: mean 1
