@@ -171,7 +171,7 @@ void draw_poisson(const GridCounters& grid, const double* mean, double* out) {
           for (int l = 0; l < kLanes; ++l) any |= going[l] != 0;
           if (!any) break;
         }
-        return small & (product <= limit) ? drawn : Lanes{} - 1.0;
+        return (small & (product <= limit)) ? drawn : Lanes{} - 1.0;
       });
 }
 
