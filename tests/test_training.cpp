@@ -257,9 +257,4 @@ TEST_CASE(
              "the statistics of feature rate are not finite");
     }
   }
-  CHECK(complaint_of(p, short_training(0), [&] {
-          Trainer t = make_trainer(p, short_training(0));
-          t.start();
-          return t.state();
-        }()) == "nothing");
 }
