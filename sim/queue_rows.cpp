@@ -14,6 +14,13 @@ QueueKernel queue_kernel_avx512();
 
 namespace {
 
+/// Asks for numbers that the next slot reads: rows of one slot lie an episode apart in memory,
+/// which is too far for the processor to guess.
+void prefetch(const double* row, int count) {
+  constexpr int kLine = 64 / sizeof(double);
+  for (int i = 0; i < count; i += kLine) __builtin_prefetch(row + i);
+}
+
 /// The health signal of the slot to come joins its average.
 void hear(const Exogenous& x, Batch& b, std::int64_t e) {
   const std::size_t next = x.at(b.episode[static_cast<std::size_t>(e)], b.slot + 1), at = b.at(e);
@@ -78,6 +85,11 @@ void step_queue_rows(const QueueKernel& kernel, const QueuePool& pool, const Exo
       rows.arrivals[row] = x.arrivals.data() + slot;
       rows.available[row] = x.availability.data() + slot;
       rows.next_importance[row] = x.importance.data() + slot + (rows.last ? 0 : pool.nodes);
+      if (rows.last) continue;
+      prefetch(rows.arrivals[row] + pool.nodes, pool.nodes);
+      if (pool.steady) continue;
+      prefetch(rows.available[row] + pool.nodes, pool.nodes);
+      if (b.slot + 2 < x.slots) prefetch(rows.next_importance[row] + pool.nodes, pool.nodes);
     }
     const std::size_t at = b.at(run);
     rows.weights = decisions.row(run);

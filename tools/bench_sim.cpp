@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kSlots = 16;                 // of one measured episode
+constexpr int kSlots = 60;                 // of one measured episode
 constexpr std::int64_t kTileNodes = 4096;  // nodes of the environments that roll out together
 // Memory a slot touches per node of the pool below, columns of doubles: read are the weights,
 // arrivals, availability, importance of this slot and the next, backlog, rate, two averages and the

@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-SLOTS = 16
+SLOTS = 64
 
 
 class Plant:
