@@ -30,6 +30,13 @@ struct Head {
   int size;
 };
 
+/// out[c, i] = scale x[i, c]; zeros behind the last row.
+///
+/// \param x    [rows, size], rows `stride` apart
+/// \param out  [size, padded(rows)], written
+template <class T>
+void turn(const T* x, std::int64_t stride, int rows, int size, T scale, T* out);
+
 /// a[j, i] = scale * q_i . k_j
 ///
 /// \param scratch  [size, padded(lookers)]

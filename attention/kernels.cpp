@@ -13,7 +13,7 @@ namespace {
 
 #if defined(__x86_64__)
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() { return __builtin_cpu_supports("avx512f"); }
+bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"); }
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
@@ -60,6 +60,10 @@ void multiply(Strided<T> a, const T* b, std::int64_t ldb, T* c, std::int64_t ldc
   kernels<T>().multiply(a, b, ldb, c, ldc, rows, inner, cols, start, into);
 }
 template <class T>
+void turn(const T* x, std::int64_t stride, int rows, int size, T scale, T* out) {
+  kernels<T>().turn(x, stride, rows, size, scale, out);
+}
+template <class T>
 void softmax(T* a, int nodes, int lookers) {
   kernels<T>().softmax(a, nodes, lookers);
 }
@@ -77,8 +81,21 @@ void additive_backward(const Head<const T>& head, const T* v, const T* d_score, 
   kernels<T>().additive_backward(head, v, d_score, scratch, d_head, d_v);
 }
 
+template <class T>
+void layer_norm(const T* x, std::int64_t rows, int width, const T* gain, const T* bias, T* unit,
+                T* inverse_std, T* y) {
+  kernels<T>().layer_norm(x, rows, width, gain, bias, unit, inverse_std, y);
+}
+template <class T>
+void layer_norm_backward(const T* d_y, std::int64_t rows, int width, const T* gain, const T* unit,
+                         const T* inverse_std, T* scratch, T* d_x, T* d_gain, T* d_bias) {
+  kernels<T>().layer_norm_backward(d_y, rows, width, gain, unit, inverse_std, scratch, d_x, d_gain,
+                                   d_bias);
+}
+
 template void multiply(Strided<float>, const float*, std::int64_t, float*, std::int64_t,
                        std::int64_t, std::int64_t, std::int64_t, const float*, Into);
+template void turn(const float*, std::int64_t, int, int, float, float*);
 template void softmax(float*, int, int);
 template void softmax_backward(const float*, float, int, int, float*);
 template void additive_scores(const Head<const float>&, const float*, float, float*, float*);
@@ -86,10 +103,21 @@ template void additive_backward(const Head<const float>&, const float*, const fl
                                 const Head<float>&, float*);
 template void multiply(Strided<double>, const double*, std::int64_t, double*, std::int64_t,
                        std::int64_t, std::int64_t, std::int64_t, const double*, Into);
+template void turn(const double*, std::int64_t, int, int, double, double*);
 template void softmax(double*, int, int);
 template void softmax_backward(const double*, double, int, int, double*);
 template void additive_scores(const Head<const double>&, const double*, double, double*, double*);
 template void additive_backward(const Head<const double>&, const double*, const double*, double*,
                                 const Head<double>&, double*);
+
+template void layer_norm(const float*, std::int64_t, int, const float*, const float*, float*,
+                         float*, float*);
+template void layer_norm_backward(const float*, std::int64_t, int, const float*, const float*,
+                                  const float*, float*, float*, float*, float*);
+
+template void layer_norm(const double*, std::int64_t, int, const double*, const double*, double*,
+                         double*, double*);
+template void layer_norm_backward(const double*, std::int64_t, int, const double*, const double*,
+                                  const double*, double*, double*, double*, double*);
 
 }  // namespace cra::attention

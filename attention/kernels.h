@@ -2,7 +2,7 @@
 //
 // One source (kernels_lanes.h) is compiled for several instruction sets, and the processor chooses
 // at run time. Lanes of a vector never meet, sums over them have a fixed number of parts, and
-// nothing is contracted: the bits do not depend on the choice.
+// what is fused is fused everywhere (lanes.h): the bits do not depend on the choice.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,19 @@ struct Kernels {
   void (*multiply)(Strided<T> a, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
                    std::int64_t rows, std::int64_t inner, std::int64_t cols, const T* start,
                    Into into);
+  void (*turn)(const T* x, std::int64_t stride, int rows, int size, T scale, T* out);
   void (*softmax)(T* a, int nodes, int lookers);
   void (*softmax_backward)(const T* a, T scale, int nodes, int lookers, T* d_a);
   void (*additive_scores)(const Head<const T>& head, const T* v, T scale, T* scratch, T* a);
   void (*additive_backward)(const Head<const T>& head, const T* v, const T* d_score, T* scratch,
                             const Head<T>& d_head, T* d_v);
   void (*tanh)(T* x, std::int64_t size);  ///< in place
-  double (*peak)();                       ///< independent multiply-adds; \returns operations done
+  void (*layer_norm)(const T* x, std::int64_t rows, int width, const T* gain, const T* bias,
+                     T* unit, T* inverse_std, T* y);
+  void (*layer_norm_backward)(const T* d_y, std::int64_t rows, int width, const T* gain,
+                              const T* unit, const T* inverse_std, T* scratch, T* d_x, T* d_gain,
+                              T* d_bias);
+  double (*peak)();  ///< independent multiply-adds; \returns operations done
 };
 
 /// Those that this processor can run, slowest first.

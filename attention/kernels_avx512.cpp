@@ -1,7 +1,7 @@
 // The kernels of kernels.h for AVX-512 (512-bit vectors); none where the compiler cannot.
 #include "attention/kernels.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && defined(__FMA__)
 #include "attention/kernels_lanes.h"
 
 namespace cra::attention {

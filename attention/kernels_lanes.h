@@ -3,15 +3,12 @@
 // the reason that lanes.h gives.
 #pragma once
 
-#if defined(__FMA__) || defined(__AVX512F__)
-#include <immintrin.h>
-#endif
-
 #include <cstdint>
 
 #include "attention/formulas.h"
 #include "attention/kernels.h"
 #include "attention/lanes.h"
+#include "attention/norm_lanes.h"
 
 namespace cra::attention {
 namespace {
@@ -32,9 +29,12 @@ struct Job {
 // lanes of T; it is T itself for the last few columns.
 template <class V, int Width, int Rows, int Count, class T>
 inline void tile(const Job<T>& p, std::int64_t i, std::int64_t j) {
+  // Unrolled, or the sums live in memory.
   V sum[Rows][Count];
+#pragma GCC unroll 16
   for (int v = 0; v < Count; ++v) {
     const V first = p.start ? load<V>(p.start + j + v * Width) : V{};
+#pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) sum[r][v] = first;
   }
   const T* a = p.a.data + i * p.a.row;
@@ -42,35 +42,43 @@ inline void tile(const Job<T>& p, std::int64_t i, std::int64_t j) {
   const std::int64_t row = p.a.row;
   for (std::int64_t k = 0; k < p.inner; ++k, a += p.a.col, b += p.ldb) {
     V right[Count];
+#pragma GCC unroll 16
     for (int v = 0; v < Count; ++v) right[v] = load<V>(b + v * Width);
-    for (int r = 0; r < Rows; ++r)
-      for (int v = 0; v < Count; ++v) sum[r][v] += a[r * row] * right[v];
-  }
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Count; ++v) {
-      T* c = p.c + (i + r) * p.ldc + j + v * Width;
-      store(c, p.into == Into::add ? load<V>(c) + sum[r][v] : sum[r][v]);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const V left = all<V>(a[r * row]);
+#pragma GCC unroll 16
+      for (int v = 0; v < Count; ++v) sum[r][v] = fused(left, right[v], sum[r][v]);
     }
+  }
+  const bool add = p.into == Into::add;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    T* const c = p.c + (i + r) * p.ldc + j;
+#pragma GCC unroll 16
+    for (int v = 0; v < Count; ++v)
+      store(c + v * Width, add ? load<V>(c + v * Width) + sum[r][v] : sum[r][v]);
+  }
 }
 
-// Sums in flight hide the latency of an addition: eight of them, and with twice the registers twice
-// as many.
+// Sums in flight hide the latency of an addition: four on two units ask for eight, and where there
+// are registers for them sixteen, which share what they load.
+#if defined(__AVX512F__)
+constexpr int kSums = 16;
+#else
+constexpr int kSums = 8;
+#endif
+
+// Rows from i on in blocks of Rows, and what is left in smaller ones.
+template <class V, int Width, int Rows, int Count, class T>
+inline void row_blocks(const Job<T>& p, std::int64_t rows, std::int64_t i, std::int64_t j) {
+  for (; i + Rows <= rows; i += Rows) tile<V, Width, Rows, Count>(p, i, j);
+  if constexpr (Rows > 1) row_blocks<V, Width, Rows / 2, Count>(p, rows, i, j);
+}
+
 template <class V, int Width, int Count, class T>
 inline void column_block(const Job<T>& p, std::int64_t rows, std::int64_t j) {
-  constexpr int kRows = 8 / Count;
-  std::int64_t i = 0;
-  for (; i + kRows <= rows; i += kRows) tile<V, Width, kRows, Count>(p, i, j);
-  if constexpr (kRows > 4) {
-    if (i + 4 <= rows) {
-      tile<V, Width, 4, Count>(p, i, j);
-      i += 4;
-    }
-  }
-  if (i + 2 <= rows) {
-    tile<V, Width, 2, Count>(p, i, j);
-    i += 2;
-  }
-  if (i < rows) tile<V, Width, 1, Count>(p, i, j);
+  row_blocks<V, Width, kSums / Count, Count>(p, rows, 0, j);
 }
 
 template <class T>
@@ -91,6 +99,44 @@ void multiply_lanes(Strided<T> a, const T* b, std::int64_t ldb, T* c, std::int64
   for (; j < cols; ++j) column_block<T, 1, 1>(p, rows, j);
 }
 
+// Four columns of four rows at a time, each column one vector of 16 bytes.
+inline void turn_square(const float* x, std::int64_t stride, float scale, float* out,
+                        std::int64_t width) {
+  using V = Lanes<float>::Short;
+  const V a = load<V>(x), b = load<V>(x + stride), c = load<V>(x + 2 * stride),
+          d = load<V>(x + 3 * stride);
+  const V ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+          cd = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+          ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+          cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store(out, scale * __builtin_shufflevector(ab, cd, 0, 1, 4, 5));
+  store(out + width, scale * __builtin_shufflevector(ab, cd, 2, 3, 6, 7));
+  store(out + 2 * width, scale * __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5));
+  store(out + 3 * width, scale * __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7));
+}
+inline void turn_square(const double* x, std::int64_t stride, double scale, double* out,
+                        std::int64_t width) {
+  for (int i = 0; i < 4; ++i)
+    for (int c = 0; c < 4; ++c) out[c * width + i] = scale * x[i * stride + c];
+}
+
+template <class T>
+void turn_lanes(const T* x, std::int64_t stride, int rows, int size, T scale, T* out) {
+  const int width = padded<T>(rows), squares = rows / 4 * 4;
+  int c = 0;
+  for (; c + 4 <= size; c += 4)
+    for (int i = 0; i < squares; i += 4)
+      turn_square(x + i * stride + c, stride, scale, out + std::int64_t{c} * width + i, width);
+  for (int done = c; done < size; ++done)
+    for (int i = 0; i < squares; ++i)
+      out[std::int64_t{done} * width + i] = scale * x[i * stride + done];
+  for (c = 0; c < size; ++c) {
+    T* const row = out + std::int64_t{c} * width;
+    for (int i = squares; i < rows; ++i) row[i] = scale * x[i * stride + c];
+    for (int i = rows; i < width; ++i) row[i] = 0;
+  }
+}
+
 template <class T>
 void softmax_lanes(T* a, int nodes, int lookers) {
   using V = typename Lanes<T>::Vector;
@@ -109,9 +155,10 @@ void softmax_lanes(T* a, int nodes, int lookers) {
       store(at, weight);
       sum += weight;
     }
+    const V inverse = T{1} / sum;
     for (int j = 0; j < nodes; ++j) {
       T* const at = column + std::int64_t{j} * width;
-      store(at, load<V>(at) / sum);
+      store(at, load<V>(at) * inverse);
     }
   }
 }
@@ -124,7 +171,7 @@ void softmax_backward_lanes(const T* a, T scale, int nodes, int lookers, T* d_a)
     V mean{};
     for (int j = 0; j < nodes; ++j) {
       const std::int64_t at = std::int64_t{j} * width + i;
-      mean += load<V>(a + at) * load<V>(d_a + at);
+      mean = fused(load<V>(a + at), load<V>(d_a + at), mean);
     }
     for (int j = 0; j < nodes; ++j) {
       const std::int64_t at = std::int64_t{j} * width + i;
@@ -133,49 +180,36 @@ void softmax_backward_lanes(const T* a, T scale, int nodes, int lookers, T* d_a)
   }
 }
 
-// A sum over lookers in sixteen interleaved parts, added up in one order: the same bits whether a
-// vector has two lanes or sixteen.
-constexpr int kParts = 16;
-
+// A sum over lookers, see norm_lanes.h.
 template <class T>
 struct PartialSums {
   using V = typename Lanes<T>::Vector;
   static constexpr int vectors = kParts / Lanes<T>::count;
-  V part[vectors] = {};
+  V sum[vectors] = {};
 
   // \param i  first looker of the vector
-  void add(int i, V v) { part[i / Lanes<T>::count % vectors] += v; }
+  void add(int i, V v) { sum[i / Lanes<T>::count % vectors] += v; }
   T total() const {
-    T p[kParts];
-    for (int k = 0; k < vectors; ++k) store(p + std::int64_t{k} * Lanes<T>::count, part[k]);
-    for (int half = kParts / 2; half > 0; half /= 2)
-      for (int k = 0; k < half; ++k) p[k] += p[k + half];
-    return p[0];
+    T part[kParts];
+    for (int k = 0; k < vectors; ++k) store(part + std::int64_t{k} * Lanes<T>::count, sum[k]);
+    return total_of(part);
   }
 };
-
-// query[c, i] = q_i[c]; zeros behind the last looker.
-template <class T>
-void turn(const Head<const T>& head, T* query) {
-  const int width = padded<T>(head.lookers);
-  for (int c = 0; c < head.size; ++c, query += width) {
-    for (int i = 0; i < head.lookers; ++i) query[i] = head.query[i * head.query_stride + c];
-    for (int i = head.lookers; i < width; ++i) query[i] = 0;
-  }
-}
 
 template <class T>
 void additive_scores_lanes(const Head<const T>& head, const T* v, T scale, T* scratch, T* a) {
   using V = typename Lanes<T>::Vector;
   const int width = padded<T>(head.lookers);
-  turn(head, scratch);
+  turn_lanes(head.query, head.query_stride, head.lookers, head.size, T{1}, scratch);
   for (int j = 0; j < head.nodes; ++j) {
     const T* const key = head.key + j * head.stride;
     T* const row = a + std::int64_t{j} * width;
     for (int i = 0; i < head.lookers; i += Lanes<T>::count) {
       V sum{};
       for (int c = 0; c < head.size; ++c)
-        sum += v[c] * hyperbolic_tangent(load<V>(scratch + std::int64_t{c} * width + i) + key[c]);
+        sum =
+            fused(all<V>(v[c]),
+                  hyperbolic_tangent(load<V>(scratch + std::int64_t{c} * width + i) + key[c]), sum);
       store(row + i, scale * sum);
     }
   }
@@ -189,7 +223,7 @@ void additive_backward_lanes(const Head<const T>& head, const T* v, const T* d_s
   const int n = head.nodes, size = head.size, width = padded<T>(head.lookers);
   T* const query = scratch;                                 // [size, width]
   T* const d_query = scratch + std::int64_t{size} * width;  // [size, width]
-  turn(head, query);
+  turn_lanes(head.query, head.query_stride, head.lookers, size, T{1}, query);
   for (int c = 0; c < size; ++c) {
     const T* const q = query + std::int64_t{c} * width;
     T* const d_q = d_query + std::int64_t{c} * width;
@@ -227,26 +261,19 @@ void tanh_lanes(T* x, std::int64_t size) {
   }
 }
 
-#if defined(__AVX512F__)
-inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
-#elif defined(__FMA__)
-inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
-#else
-inline Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
-#endif
-
-// What the processor can do at best: results need fused operations nowhere, as not every processor
-// has them. Twelve chains hide a latency of four on two units, and fit sixteen registers.
+// What the processor can do at best. Twelve chains hide a latency of four on two units, and fit
+// sixteen registers. Each starts somewhere else: a compiler makes one of those that are equal.
 inline double peak() {
   constexpr int kChains = 12, kRounds = 1 << 14;
-  Floats sum[kChains] = {};
-  Floats factor = Floats{} + 0.5f, term = Floats{} + 1.f;
+  Floats sum[kChains];
+  for (int i = 0; i < kChains; ++i) sum[i] = all<Floats>(static_cast<float>(i));
+  const Floats factor = all<Floats>(0.5f), term = all<Floats>(1.f);
   for (int r = 0; r < kRounds; ++r)
-    for (Floats& s : sum) s = multiply_add(s, factor, term);
-  Floats all{};
-  for (const Floats& s : sum) all += s;
+    for (Floats& s : sum) s = kFused ? fused(s, factor, term) : s * factor + term;
+  Floats total{};
+  for (const Floats& s : sum) total += s;
   // Every chain ends at 2: the result is needed, so that no compiler leaves the work out.
-  const bool sound = all[0] == 2 * kChains;
+  const bool sound = total[0] == 2 * kChains;
   return sound ? 2.0 * kChains * kRounds * Lanes<float>::count : 0;
 }
 
@@ -255,11 +282,14 @@ Kernels<T> kernels_here(const char* name) {
   return {name,
           Lanes<T>::count,
           multiply_lanes<T>,
+          turn_lanes<T>,
           softmax_lanes<T>,
           softmax_backward_lanes<T>,
           additive_scores_lanes<T>,
           additive_backward_lanes<T>,
           tanh_lanes<T>,
+          layer_norm_lanes<T>,
+          layer_norm_backward_lanes<T>,
           peak};
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "attention/heads.h"
 #include "attention/product.h"
 
 namespace cra::attention {
@@ -23,16 +24,13 @@ struct Groups {
 };
 
 /// y = x W^T + b, or y += that. W is transposed first: rows of B must be contiguous in product.h.
-/// \param turned  [inputs, outputs] scratch
+/// \param turned  [inputs, padded(outputs)] scratch
 template <class T>
 void linear_forward(const Linear& l, const T* parameters, const T* x, std::int64_t rows, T* turned,
                     T* y, Into into) {
-  const T* const weight = parameters + l.weight;
-  for (int o = 0; o < l.outputs; ++o)
-    for (int i = 0; i < l.inputs; ++i)
-      turned[std::int64_t{i} * l.outputs + o] = weight[std::int64_t{o} * l.inputs + i];
-  multiply<T>({x, l.inputs, 1}, turned, l.outputs, y, l.outputs, rows, l.inputs, l.outputs,
-              l.bias < 0 ? nullptr : parameters + l.bias, into);
+  turn(parameters + l.weight, l.inputs, l.outputs, l.inputs, T{1}, turned);
+  multiply<T>({x, l.inputs, 1}, turned, padded<T>(l.outputs), y, l.outputs, rows, l.inputs,
+              l.outputs, l.bias < 0 ? nullptr : parameters + l.bias, into);
 }
 
 /// d_W += d_y^T x and d_b += sum d_y, one environment after the other; d_x = d_y W unless d_x is

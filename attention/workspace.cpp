@@ -49,7 +49,7 @@ Workspace<T>::Workspace(const Shape& s, std::int64_t room, int n) : nodes(n) {
   stream = zeros<T>(rows, d);
   d_wide = zeros<T>(rows, 3 * d);
   d_narrow = zeros<T>(rows, d);
-  turned = zeros<T>(3 * d, std::max<std::int64_t>(d, s.features));
+  turned = zeros<T>(padded<T>(3 * d), std::max<std::int64_t>(2 * d, s.features));
   sums = zeros<T>(3 * d, 1);
   if (attends) {
     const int size = s.head_width(), looked_at = has_points ? s.points : n;

@@ -59,7 +59,7 @@ struct Workspace {
   std::vector<T> stream;    ///< [E * N, d] residual stream; its gradient in backward
   std::vector<T> d_wide;    ///< [E * N, 3 d] gradient by the widest thing between two products
   std::vector<T> d_narrow;  ///< [E * N, d]
-  std::vector<T> turned;    ///< [3 d * max(d, F)] a weight matrix, transposed
+  std::vector<T> turned;    ///< [padded 3 d * max(2 d, F)] a weight matrix, transposed
   std::vector<T> head;      ///< scratch of look.h
   std::vector<T> sums;      ///< [3 d] sums over the nodes of an environment
   std::vector<T> seen;      ///< [E * m, d] what the points saw; gradient by it in backward

@@ -65,13 +65,15 @@ TEST_CASE("hyperbolic_tangent: within 5e-7 of the C library in double, odd, boun
     if (std::abs(double{tanh_of(y)} - right) > 5e-7 * right) FAIL_CHECK("tanh of " << y);
     if (tanh_of(-y) != -tanh_of(y) || tanh_of(y) > 1.f) FAIL_CHECK("tanh of -" << y);
   }
-  for (const float x : {9.f, 50.f, 3e38f, kInf}) CHECK(tanh_of(x) == 1.f);
+  for (const float x : {9.1f, 50.f, 3e38f, kInf}) CHECK(tanh_of(x) == 1.f);
   CHECK(tanh_of(0.f) == 0.f);
   CHECK(tanh_of(1e-30f) == 1e-30f);
   CHECK(std::isnan(tanh_of(kNan)));
 }
 
-TEST_CASE("multiply: every element is the plain sum in order, bit for bit, at any size") {
+TEST_CASE(
+    "multiply: every element is the sum in order, each product added with one rounding, at any "
+    "size") {
   // The sizes cross every border between vectors, short vectors and single columns.
   for (const std::int64_t rows : {1, 2, 3, 4, 5, 7, 31, 33})
     for (const std::int64_t cols : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33})
@@ -94,9 +96,9 @@ TEST_CASE("multiply: every element is the plain sum in order, bit for bit, at an
               float from_start = start[std::size_t(j)], from_zero = 0, of_turned = 0;
               for (std::int64_t k = 0; k < inner; ++k) {
                 const float right = b[std::size_t(k * cols + j)];
-                from_start += a[std::size_t(i * inner + k)] * right;
-                from_zero += a[std::size_t(i * inner + k)] * right;
-                of_turned += a[std::size_t(k * rows + i)] * right;
+                from_start = std::fma(a[std::size_t(i * inner + k)], right, from_start);
+                from_zero = std::fma(a[std::size_t(i * inner + k)], right, from_zero);
+                of_turned = std::fma(a[std::size_t(k * rows + i)], right, of_turned);
               }
               const auto at = std::size_t(i * cols + j);
               wrong += plain[at] != from_start;
