@@ -77,15 +77,15 @@ struct DenseFactor {
 };
 
 struct NewtonKernel {
-  const char* name;
-  bool (*factor_bands)(const Bands&);  ///< false when a pivot is not positive
+  const char* name = nullptr;                    ///< instruction set; null: not built
+  bool (*factor_bands)(const Bands&) = nullptr;  ///< false when a pivot is not positive
   /// Numbers of H^-1: those of rows r and columns r .. r + reach - 1, reach > half (Takahashi,
   /// Fagan, Chin, Proc. 8th PICA Conf., 1973). \param near  [rows, reach, kLaneBlock]
-  void (*invert_near)(const Bands&, int reach, double* near);
-  void (*solve_bands)(const Bands&, double* v);  ///< in place, v [rows, kLaneBlock]
-  void (*sweep)(const ChainSweep&);
-  bool (*factor)(const DenseFactor&);            ///< false when a pivot is not positive
-  void (*solve)(const DenseFactor&, double* b);  ///< in place, the right side of all rows
+  void (*invert_near)(const Bands&, int reach, double* near) = nullptr;
+  void (*solve_bands)(const Bands&, double* v) = nullptr;  ///< in place, v [rows, kLaneBlock]
+  void (*sweep)(const ChainSweep&) = nullptr;
+  bool (*factor)(const DenseFactor&) = nullptr;            ///< false when a pivot is not positive
+  void (*solve)(const DenseFactor&, double* b) = nullptr;  ///< in place, the right side of all rows
 };
 
 /// Those that this processor can run, the narrowest first.

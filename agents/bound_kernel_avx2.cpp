@@ -13,8 +13,6 @@ NewtonKernel newton_kernel_avx2() {
 }  // namespace cra::agents
 #else
 namespace cra::agents {
-NewtonKernel newton_kernel_avx2() {
-  return {"avx2", nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
-}
+NewtonKernel newton_kernel_avx2() { return {}; }
 }  // namespace cra::agents
 #endif

@@ -13,8 +13,6 @@ NewtonKernel newton_kernel_avx512() {
 }  // namespace cra::agents
 #else
 namespace cra::agents {
-NewtonKernel newton_kernel_avx512() {
-  return {"avx512", nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
-}
+NewtonKernel newton_kernel_avx512() { return {}; }
 }  // namespace cra::agents
 #endif

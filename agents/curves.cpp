@@ -1,5 +1,6 @@
 #include "agents/curves.h"
 
+#include <Eigen/Cholesky>
 #include <numeric>
 
 namespace cra::agents {
@@ -169,28 +170,21 @@ std::vector<double> Market::newton(const std::vector<double>& price,
                                    const std::vector<std::size_t>& free) const {
   // Curvature of the dual, with a ridge for prices that move nobody: a budget's price is of the
   // order of what the whole pool is worth over that budget.
-  const std::size_t m = free.size();
+  const auto m = static_cast<Eigen::Index>(free.size());
   const double worth = std::inner_product(price.begin(), price.end(), budget_.begin(), 1e-12);
-  std::vector<double> a(m * m, 0), b(m, 0);
-  for (std::size_t i = 0; i < m; ++i) {
-    b[i] = -left_[free[i]];
-    for (std::size_t j = 0; j < m; ++j)
+  Eigen::MatrixXd curvature = Eigen::MatrixXd::Zero(m, m);
+  Eigen::VectorXd lacking(m);
+  const auto at = [&](Eigen::Index i) { return free[static_cast<std::size_t>(i)]; };
+  for (Eigen::Index i = 0; i < m; ++i) {
+    lacking(i) = -left_[at(i)];
+    for (Eigen::Index j = 0; j < m; ++j)
       for (std::size_t n = 0; n < cap_.size(); ++n)
-        a[i * m + j] -= need(n, free[i]) * need(n, free[j]) * slope_[n];
-    a[i * m + i] += kRidge * (a[i * m + i] + budget_[free[i]] * budget_[free[i]] / worth);
+        curvature(i, j) -= need(n, at(i)) * need(n, at(j)) * slope_[n];
+    curvature(i, i) += kRidge * (curvature(i, i) + budget_[at(i)] * budget_[at(i)] / worth);
   }
-  for (std::size_t i = 0; i < m; ++i)  // elimination; the matrix is positive definite
-    for (std::size_t r = i + 1; r < m; ++r) {
-      const double f = a[r * m + i] / a[i * m + i];
-      for (std::size_t c = i; c < m; ++c) a[r * m + c] -= f * a[i * m + c];
-      b[r] -= f * b[i];
-    }
+  const Eigen::VectorXd moved = curvature.ldlt().solve(lacking);
   std::vector<double> step(price.size(), 0);
-  for (std::size_t i = m; i-- > 0;) {
-    double sum = b[i];
-    for (std::size_t c = i + 1; c < m; ++c) sum -= a[i * m + c] * step[free[c]];
-    step[free[i]] = sum / a[i * m + i];
-  }
+  for (Eigen::Index i = 0; i < m; ++i) step[at(i)] = moved(i);
   return step;
 }
 

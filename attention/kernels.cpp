@@ -1,6 +1,7 @@
 #include "attention/kernels.h"
 
 #include "sim/base.h"
+#include "sim/simd.h"
 
 namespace cra::attention {
 
@@ -11,14 +12,6 @@ Kernels<float> kernels_avx512();
 
 namespace {
 
-#if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"); }
-#else
-bool has_avx2() { return false; }
-bool has_avx512() { return false; }
-#endif
-
 std::size_t& used() {
   static std::size_t i = all_kernels().size() - 1;
   return i;
@@ -27,13 +20,8 @@ std::size_t& used() {
 }  // namespace
 
 const std::vector<Kernels<float>>& all_kernels() {
-  static const std::vector<Kernels<float>> all = [] {
-    std::vector<Kernels<float>> found{kernels_base()};
-    if (has_avx2() && kernels_avx2().lanes > found.back().lanes) found.push_back(kernels_avx2());
-    if (has_avx512() && kernels_avx512().lanes > found.back().lanes)
-      found.push_back(kernels_avx512());
-    return found;
-  }();
+  static const std::vector<Kernels<float>> all =
+      runnable(kernels_base(), kernels_avx2(), kernels_avx512());
   return all;
 }
 

@@ -1,6 +1,6 @@
 // attention/kernels_lanes.h: the kernels of kernels.h, for the instruction set that the including
 // file is compiled for. In an unnamed namespace, and without templates of the standard library, for
-// the reason that lanes.h gives.
+// the reason that sim/simd.h gives.
 #pragma once
 
 #include <cstdint>

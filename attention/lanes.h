@@ -1,14 +1,9 @@
 // attention/lanes.h: the vectors of the CPU engine, and the two functions it needs of them.
 //
-// GCC's vector types instead of intrinsics or Eigen: one source for every instruction set, and the
-// lanes of a vector never meet. What a lane computes is therefore the same at any width, so results
-// do not depend on the instruction set, on the place of an element in its array, or on the C
-// library (glibc's expf and tanhf change bits with the CPU it finds). Products are added with one
-// rounding everywhere: the processors that matter do that in one instruction, twice as fast as in
-// two, and for the others fused() computes the same bits slowly.
-//
-// Everything is in an unnamed namespace: it is compiled once for every instruction set, and a
-// function with a common name could be the copy that the linker keeps for the whole program.
+// Results do not depend on the instruction set (see sim/simd.h), on the place of an element in its
+// array, or on the C library (glibc's expf and tanhf change bits with the CPU it finds). Products
+// are added with one rounding everywhere: the processors that matter do that in one instruction,
+// twice as fast as in two, and for the others fused() computes the same bits slowly.
 #pragma once
 
 #if defined(__FMA__)
@@ -19,16 +14,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "sim/simd.h"
+
 namespace cra::attention {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
 
 template <class T>
 struct Lanes;
@@ -47,17 +36,6 @@ struct Lanes<double> {
   using Short = double __attribute__((vector_size(16)));
   static constexpr int count = kVectorBytes / sizeof(double);
 };
-
-template <class V, class T>
-inline V load(const T* p) {
-  V v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V, class T>
-inline void store(T* p, const V& v) {
-  std::memcpy(p, &v, sizeof v);
-}
 
 using Floats = Lanes<float>::Vector;
 using Doubles = Lanes<double>::Vector;

@@ -1,5 +1,5 @@
 // attention/norm_lanes.h: the layer norm of heads.h, for the instruction set that the including
-// file is compiled for. In an unnamed namespace for the reason that lanes.h gives.
+// file is compiled for. In an unnamed namespace for the reason that sim/simd.h gives.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 #include "sim/draw_grid.h"
 
 #include "sim/base.h"
-#include "sim/instruction_sets.h"
+#include "sim/simd.h"
 
 namespace cra::sim {
 

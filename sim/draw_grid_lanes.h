@@ -1,6 +1,6 @@
 // The kernel of draw_grid.h, for the instruction set that the including file is compiled for.
 //
-// Everything is in an unnamed namespace: see vectors.h.
+// Everything is in an unnamed namespace: see simd.h.
 #pragma once
 
 #if defined(__x86_64__)

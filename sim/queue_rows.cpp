@@ -4,7 +4,7 @@
 
 #include "sim/errors.h"
 #include "sim/gains.h"
-#include "sim/instruction_sets.h"
+#include "sim/simd.h"
 
 namespace cra::sim {
 

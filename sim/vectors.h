@@ -1,41 +1,19 @@
 // sim/vectors.h (internal): vectors of the instruction set that the including file is compiled for.
-//
-// GCC's vector types: one source for every instruction set, and what a lane computes is the same at
-// any width. Functions that take a vector or a double are written once, for both.
-//
-// Everything here and in the kernels made of it is in an unnamed namespace, and nothing comes from
-// a template of the standard library: a function with a common name compiled for AVX-512 could be
-// the copy that the linker keeps for the whole program.
+// Functions that take a vector or a double are written once, for both. All in an unnamed namespace,
+// for the reason that sim/simd.h gives.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
+#include "sim/simd.h"
+
 namespace cra::sim {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kBytes = 32;
-#else
-constexpr int kBytes = 16;
-#endif
-using Lanes = double __attribute__((vector_size(kBytes)));
-constexpr int kLanes = kBytes / 8;
+using Lanes = double __attribute__((vector_size(kVectorBytes)));
+constexpr int kLanes = kVectorBytes / 8;
 
-#define CRA_INLINE inline __attribute__((always_inline))
-
-template <class V>
-CRA_INLINE V load(const double* p) {
-  V v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V>
-CRA_INLINE void store(double* p, V v) {
-  std::memcpy(p, &v, sizeof v);
-}
 CRA_INLINE double root(double x) { return __builtin_sqrt(x); }
 CRA_INLINE Lanes root(Lanes x) {
   for (int i = 0; i < kLanes; ++i) x[i] = __builtin_sqrt(x[i]);
@@ -59,7 +37,7 @@ struct WordsOf<double> {
 };
 template <>
 struct WordsOf<Lanes> {
-  using type = std::uint64_t __attribute__((vector_size(kBytes)));
+  using type = std::uint64_t __attribute__((vector_size(kVectorBytes)));
 };
 template <class V>
 using Words = typename WordsOf<V>::type;
