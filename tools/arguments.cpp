@@ -119,6 +119,7 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "describe") a.describe = true;
   if (name == "keep-going") a.keep_going = true;
   if (name == "scenario") a.scenario = values.at(0);
+  if (name == "from") a.from = values.at(0);
   if (name == "json-schema") a.json_schema = true;
   if (name == "operand") a.files.push_back(values.at(0));
   if (name == "set") a.set.push_back(values.at(0));
@@ -153,7 +154,10 @@ void check_stage(const Arguments& a) {
 
 void check_operands(const Arguments& a, const Command& c) {
   const std::string call = "cra " + std::string(c.name);
-  if (a.files.size() < c.fewest) {
+  if (!a.from.empty() && !a.files.empty())
+    throw UsageError("--from takes the scenario from a result: there is no place for " +
+                     a.files[0]);
+  if (a.from.empty() && a.files.size() < c.fewest) {
     const char* what = c.bit == kBench                     ? "a stage"
                        : c.bit == kEvaluate || c.most == 1 ? "a scenario file"
                                                            : "a file";

@@ -21,7 +21,16 @@ constexpr std::array<Command, 7> kCommands{{
      "FILE.metrics.jsonl (one line per update; stays) and FILE.h5.checkpoint (goes at the end).\n"
      "Ctrl-C, TERM or USR1 finish the update, write the checkpoint and exit with 85; a second\n"
      "Ctrl-C stops at once. --resume continues from the checkpoint, bit for bit; where there is\n"
-     "none it starts from the beginning, and where the result is complete it prints it again.\n"},
+     "none it starts from the beginning, and where the result is complete it prints it again.\n"
+     "\n"
+     "--from RESULT.h5 repeats the run of a result: scenario, overrides and seed are those in the\n"
+     "file, logs are looked for where they were (--set KEY=PATH names another place) and must "
+     "have\n"
+     "the same contents. The new result is compared with the old one, group by group; the exit "
+     "code\n"
+     "is 0 when every number is the same bit for bit, 1 when one is not, which is named. A result "
+     "of\n"
+     "cra evaluate is repeated when it compares heuristics alone.\n"},
     {"evaluate", kEvaluate, "SCENARIO.yaml...", 1, 100000,
      "evaluate without training: saved policies, or heuristics by name",
      "A word after --policy that names a file is a result file, and stands for the learned policy\n"
@@ -97,11 +106,13 @@ constexpr std::array<Command, 7> kCommands{{
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
 
-constexpr std::array<Option, 19> kOptions{{
+constexpr std::array<Option, 20> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
      "evaluate: what to compare, several words, repeatable; decide: one result file"},
     {"scenario", 0, "SCENARIO.yaml", false, kDecide,
      "the pool to decide for; default that of the result"},
+    {"from", 0, "RESULT.h5", false, kRun,
+     "in place of a scenario: repeat the run of this result, and compare"},
     {"describe", 0, nullptr, false, kDecide,
      "print the fields of input and output as JSON, and read nothing"},
     {"keep-going", 0, nullptr, false, kDecide,
@@ -119,7 +130,7 @@ constexpr std::array<Option, 19> kOptions{{
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
      "where the network runs; auto is the CPU in this version"},
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
-     "result file; default results/runs/<scenario>-s<seed>.h5 (evaluate: ...-evaluate.h5)"},
+     "result file; default results/runs/<scenario>-s<seed>{,-evaluate,-repeat}.h5"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
     {"force", 0, nullptr, false, kRun | kEvaluate, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,

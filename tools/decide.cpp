@@ -37,13 +37,7 @@ scenarios::Scenario scenario_of(const Arguments& a, const results::RunFile& run,
   if (!a.scenario.empty()) return scenarios::load(a.scenario, a.set);
   const results::GroupData& g = group_of(run, "provenance", path);
   const auto text = [&](const char* name) { return results::values<std::string>(g, name).at(0); };
-  std::vector<std::string> overrides;
-  const std::string given = text("overrides");
-  for (std::size_t from = 0; from < given.size();) {
-    const std::size_t end = std::min(given.find('\n', from), given.size());
-    overrides.push_back(given.substr(from, end - from));
-    from = end + 1;
-  }
+  std::vector<std::string> overrides = recorded_overrides(run, path);
   overrides.insert(overrides.end(), a.set.begin(), a.set.end());
   return scenarios::parse(text("scenario_yaml"), text("scenario_path"), overrides);
 }

@@ -115,6 +115,18 @@ std::string attribute(const results::RunFile& run, const std::string& name) {
   return "";
 }
 
+Texts recorded_overrides(const results::RunFile& run, const std::string& path) {
+  const std::string& given =
+      values<std::string>(group_of(run, "provenance", path), "overrides").at(0);
+  Texts overrides;
+  for (std::size_t from = 0; from < given.size();) {
+    const std::size_t end = std::min(given.find('\n', from), given.size());
+    overrides.push_back(given.substr(from, end - from));
+    from = end + 1;
+  }
+  return overrides;
+}
+
 agents::Network network_of(const results::RunFile& run, const std::string& path,
                            const sim::Params& p) {
   if (run.group("policy") == nullptr) {

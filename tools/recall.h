@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agents/agents.h"
 #include "results/results.h"
@@ -25,6 +26,9 @@ Summary summary_of(const results::RunFile& run, const scenarios::Settings& s);
 /// What the table says around it. \param path  of the result
 Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
                      const std::string& path);
+
+/// The overrides of the command line, as /provenance has them.
+std::vector<std::string> recorded_overrides(const results::RunFile& run, const std::string& path);
 
 /// The value of a root attribute, or "".
 std::string attribute(const results::RunFile& run, const std::string& name);
