@@ -14,6 +14,7 @@ int evaluate(const Arguments& a);
 int evaluate_again(const Arguments& a, const Original& original);
 int decide(const Arguments& a);
 int check(const Arguments& a);
+int export_result(const Arguments& a);
 int keys(const Arguments& a);
 int bench(const Arguments& a);
 int doctor(const Arguments& a);
