@@ -34,7 +34,7 @@ struct Arguments {
   bool json = false, quiet = false, verbose = false;
   std::string scenario;  ///< of --scenario
   std::string from;      ///< of --from
-  bool describe = false, keep_going = false;
+  bool describe = false, keep_going = false, features = false;
   bool markdown = false, json_schema = false;
   bool help = false;
   std::vector<std::string> words;  ///< the call as it was given, the program's name first

@@ -80,7 +80,8 @@ constexpr std::array<Command, 8> kCommands{{
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
-    {"export", kExport, "FILE.h5", 1, 1, "a result in the forms of other programs: tables",
+    {"export", kExport, "FILE.h5", 1, 1,
+     "a result in the forms of other programs: tables, the policy",
      "Several forms may be given at once. The result is checked first, as by `cra check`. Files "
      "are\n"
      "only replaced with --force; the same result gives the same bytes.\n"
@@ -88,7 +89,15 @@ constexpr std::array<Command, 8> kCommands{{
      "--csv FILE.csv writes one table, a row per policy and test episode. --csv FOLDER writes one\n"
      "for each kind of row: policies, episodes, training, tuning, slots, slots_by_node and "
      "others;\n"
-     "everything that is one value is in scalars.csv.\n"},
+     "everything that is one value is in scalars.csv.\n"
+     "\n"
+     "--onnx FILE.onnx writes the learned policy as a graph (operator set 13) from raw features\n"
+     "[batch, nodes, features] to proportions [batch, nodes], as cra decide answers; where it "
+     "starts\n"
+     "from a heuristic, the weights of that are a second input. cra decide --features prints "
+     "both,\n"
+     "for measurements of your own. --safetensors FILE.safetensors writes its parameters.\n"
+     "results/FORMAT.md says what each input is.\n"},
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
@@ -115,7 +124,7 @@ constexpr std::array<Command, 8> kCommands{{
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
 
-constexpr std::array<Option, 21> kOptions{{
+constexpr std::array<Option, 24> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
      "evaluate: what to compare, several words, repeatable; decide: one result file"},
     {"scenario", 0, "SCENARIO.yaml", false, kDecide,
@@ -124,6 +133,8 @@ constexpr std::array<Option, 21> kOptions{{
      "in place of a scenario: repeat the run of this result, and compare"},
     {"describe", 0, nullptr, false, kDecide,
      "print the fields of input and output as JSON, and read nothing"},
+    {"features", 0, nullptr, false, kDecide,
+     "also answer with what the policy read: \"features\" by node, \"base\" weights"},
     {"keep-going", 0, nullptr, false, kDecide,
      "answer a wrong line with {\"error\": ...} instead of stopping"},
     {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kDecide | kBench,
@@ -141,6 +152,8 @@ constexpr std::array<Option, 21> kOptions{{
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
      "result file; default results/runs/<scenario>-s<seed>{,-evaluate,-repeat}.h5"},
     {"csv", 0, "FILE.csv|FOLDER", false, kExport, "tidy tables, comma-separated"},
+    {"onnx", 0, "FILE.onnx", false, kExport, "the learned policy as a graph for other runtimes"},
+    {"safetensors", 0, "FILE.safetensors", false, kExport, "the parameters of the learned policy"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
     {"force", 0, nullptr, false, kRun | kEvaluate | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,

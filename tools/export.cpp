@@ -20,7 +20,8 @@ struct Form {
   const char* option;
   void (*write)(const Export&);
 };
-constexpr std::array kForms{Form{"csv", export_csv}};
+constexpr std::array kForms{Form{"csv", export_csv}, Form{"onnx", export_onnx},
+                            Form{"safetensors", export_safetensors}};
 
 const Form& form_of(const std::string& option) {
   const auto* found =
@@ -32,6 +33,9 @@ const Form& form_of(const std::string& option) {
 }  // namespace
 
 void refuse_existing_file(const Export& e, const std::string& file) {
+  std::error_code ignored;
+  if (fs::equivalent(e.path, file, ignored))
+    throw UsageError(file + " is the result itself: the export needs another name");
   if (!e.force && exists(file)) throw Error(file + " exists; --force replaces it");
 }
 

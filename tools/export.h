@@ -22,7 +22,14 @@ struct Export {
 /// row: see FORMAT.md, "Tables".
 void export_csv(const Export& e);
 
-/// \throws Error  when `file` is there already and may not be replaced
+/// The learned policy as an ONNX model: see FORMAT.md, "The policy in other programs". \throws
+/// InputError  when there is none
+void export_onnx(const Export& e);
+/// The parameters of the learned policy in the safetensors format, named as in /policy. \throws
+/// InputError  when there is none
+void export_safetensors(const Export& e);
+
+/// \throws Error  when `file` is there already and may not be replaced, or is the result
 void refuse_existing_file(const Export& e, const std::string& file);
 /// Makes the folder of an export when it is not there; one that is there must be empty or
 /// replaceable. \throws Error

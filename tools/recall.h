@@ -11,6 +11,9 @@
 
 namespace cra::tools {
 
+/// The learned policy of a result as it is stored. \throws InputError  when there is none
+agents::Network stored_network(const results::RunFile& run, const std::string& path);
+
 /// The learned policy of a result, for a pool: agents::resized() when it has another number of
 /// nodes. \throws InputError  when there is none, or it does not fit that pool
 /// (agents::network_misfit)
