@@ -138,6 +138,13 @@ class Repeat(unittest.TestCase):
                 self.assertIn(f"differs, first {dataset}", text)
                 self.assertTrue(text.endswith("The run is not repeated: it ends with other numbers.\n"))
 
+    def test_a_group_that_is_missing_is_named(self):
+        self.call("run", TINY, "--out", "t.h5")
+        self.tamper("t.h5", "bad.h5", lambda file: file.__delitem__("attention"))
+        done = self.call("run", "--from", "bad.h5", "--out", "r.h5", code=1)
+        self.assertIn("  /attention    differs, first /attention: no such group there, a group here\n", done.stdout)
+        self.assertEqual(done.stdout.count("identical\n"), 7)
+
     def test_other_circumstances_are_told_before_the_work(self):
         self.call("run", TINY, "--out", "t.h5")
 

@@ -65,6 +65,9 @@ void export_onnx(const Export& e) {
   const std::string model =
       graph.model("policy", version(),
                   "features of the nodes of a pool to shares of its budget; see FORMAT.md of cra");
+  constexpr std::size_t kMostBytes = (std::size_t{1} << 31) - 1;  // of a protobuf
+  if (model.size() > kMostBytes)
+    throw InputError(e.path + ": its policy is too large for an ONNX file, which holds 2 GiB");
   results::write_file(e.target, std::as_bytes(std::span(model)));
 }
 

@@ -1,7 +1,8 @@
 #include "tools/likeness.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
+#include <cstdint>
 #include <optional>
 #include <type_traits>
 #include <variant>
@@ -28,11 +29,16 @@ std::size_t length(const Data& data) {
 }
 
 /// Digests are over bytes: -0 is not 0 here.
+bool same(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
+bool same(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
 template <class T>
 bool same(const T& a, const T& b) {
-  return std::memcmp(&a, &b, sizeof(T)) == 0;
+  return a == b;
 }
-bool same(const std::string& a, const std::string& b) { return a == b; }
 
 std::string text_of(const std::string& x) { return '"' + x + '"'; }
 std::string text_of(double x) { return shortest(x); }

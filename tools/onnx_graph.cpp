@@ -152,7 +152,8 @@ std::string OnnxGraph::model(const std::string& name, const std::string& produce
   return head.data() + metadata_.data();
 }
 
-void OnnxGraph::tensor(const std::string& name, const Dims& dims, Type type, std::string raw) {
+void OnnxGraph::tensor(const std::string& name, const Dims& dims, Type type,
+                       const std::string& raw) {
   Protobuf t;
   for (const std::int64_t d : dims) t.integer(tensor_field::kDims, d);
   t.integer(tensor_field::kType, static_cast<std::int64_t>(type));
@@ -162,13 +163,13 @@ void OnnxGraph::tensor(const std::string& name, const Dims& dims, Type type, std
 
 /// Equal ones are one.
 OnnxGraph::Value OnnxGraph::numbered(const char* what, Type type, const Dims& dims,
-                                     std::string raw) {
+                                     const std::string& raw) {
   const std::string key = std::to_string(static_cast<int>(type)) + what + raw;
   const auto known = std::find_if(unnamed_.begin(), unnamed_.end(),
                                   [&](const auto& entry) { return entry.first == key; });
   if (known != unnamed_.end()) return known->second;
   Value name = std::string(what) + "_" + std::to_string(unnamed_.size());
-  tensor(name, dims, type, std::move(raw));
+  tensor(name, dims, type, raw);
   unnamed_.emplace_back(key, name);
   return name;
 }

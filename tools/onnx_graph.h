@@ -52,8 +52,8 @@ class OnnxGraph {
                     const std::string& doc) const;
 
  private:
-  void tensor(const std::string& name, const Dims& dims, Type type, std::string raw);
-  Value numbered(const char* what, Type type, const Dims& dims, std::string raw);
+  void tensor(const std::string& name, const Dims& dims, Type type, const std::string& raw);
+  Value numbered(const char* what, Type type, const Dims& dims, const std::string& raw);
 
   Protobuf nodes_, initializers_, inputs_, outputs_, metadata_;
   std::vector<std::pair<std::string, Value>> unnamed_;  ///< constants by their bytes

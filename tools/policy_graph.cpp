@@ -17,7 +17,7 @@ using Size = OnnxGraph::Size;
 
 constexpr float kNever = -1e30F;                    // score of a node that is not there
 constexpr float kNormEpsilon = 1e-5F;               // as in attention/heads.cpp
-constexpr std::int64_t kMostNumbers = 400'000'000;  // a protobuf holds less than 2 GiB
+constexpr std::int64_t kMostNumbers = 200'000'000;  // of eight bytes: a protobuf holds 2 GiB
 
 /// One softmax: who looks at what.
 struct Look {
@@ -39,7 +39,8 @@ class PolicyGraph {
         static_cast<std::int64_t>(n_.theta.size()))
       throw InputError("/policy/theta has " + std::to_string(n_.theta.size()) +
                        " numbers, which is not what its shape has");
-    if (attention::weight_count(shape_, p.nodes) > kMostNumbers && fixed_scores())
+    if (shape_.weights != Weights::dynamic &&
+        attention::weight_count(shape_, p.nodes) > kMostNumbers)
       throw InputError("the table of its attention weights is too large for an ONNX file");
   }
 

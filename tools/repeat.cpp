@@ -47,7 +47,7 @@ bool reads_files(const sim::Params& p) {
 /// The value of a key in the resolved scenario, or of the element of a list that is written in one
 /// line; "" when there is none.
 std::string resolved_value(const std::string& resolved, const std::string& key) {
-  const std::string whole = value_in(resolved, key);
+  std::string whole = value_in(resolved, key);
   const std::size_t dot = key.rfind('.');
   if (!whole.empty() || dot == std::string::npos) return whole;
   const std::string list = value_in(resolved, key.substr(0, dot)), index = key.substr(dot + 1);
