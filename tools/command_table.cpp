@@ -30,7 +30,8 @@ constexpr std::array<Command, 8> kCommands{{
      "code\n"
      "is 0 when every number is the same bit for bit, 1 when one is not, which is named. A result "
      "of\n"
-     "cra evaluate is repeated when it compares heuristics alone.\n"},
+     "cra evaluate is repeated when it compares heuristics alone. --json has it under "
+     "\"repeat\".\n"},
     {"evaluate", kEvaluate, "SCENARIO.yaml...", 1, 100000,
      "evaluate without training: saved policies, or heuristics by name",
      "A word after --policy that names a file is a result file, and stands for the learned policy\n"
