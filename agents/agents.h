@@ -131,6 +131,16 @@ struct Network {
   std::vector<double> feature_scale;  ///< [F] 1 / standard deviation
   std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log spread
 };
+/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n. Only
+/// the residual is kept, and multiplies the base: a residual of 0 is the base to the bit.
+inline constexpr double kHeadGain = 3;
+/// Normalised features are cut to [-5, 8]: queues are heavy-tailed upwards.
+inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
+/// Share of the reserve that a residual starts from when the base heuristic keeps nothing back.
+inline constexpr double kReserveFloor = 0.02;
+/// What the pool takes for 0, as a share of the largest weight, see sim::proportions.
+inline constexpr double kLeastFloor = 1e-9;
+
 /// Tensors of theta: those of the encoder, then "head.weight" [1, d], "reserve_head.weight" [1, d]
 /// and "log_sigma" or "log_kappa" [1, 1].
 std::vector<attention::Tensor> layout(const Network& n);

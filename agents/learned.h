@@ -12,16 +12,6 @@
 
 namespace cra::agents {
 
-/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n. Only
-/// the residual is kept, and multiplies the base in decide(): a residual of 0 is the base to the
-/// bit.
-inline constexpr double kHeadGain = 3;
-/// Normalised features are cut to [-5, 8]: queues are heavy-tailed upwards.
-inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
-
-/// Share of the reserve that a residual starts from when the base heuristic keeps nothing back.
-inline constexpr double kReserveFloor = 0.02;
-
 /// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | log spread
 /// [1]. Pools without a reserve leave the reserve head at 0.
 struct ThetaLayout {
@@ -131,9 +121,6 @@ std::unique_ptr<Policy> policy_of(const LearnedNet& net);
 /// bits for any thread count. [attention::weight_count]
 std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
                                   const sim::Exogenous& x);
-
-/// What the pool takes for 0, see sim::waterfill.
-inline constexpr double kLeastFloor = 1e-9;
 
 /// Raises weights to a share of the largest of their environment, at least kLeastFloor. Where all
 /// are 0, as some rules say of empty queues, the pool shares equally: they become 1, so that there

@@ -178,6 +178,14 @@ void freeze(const Shape& s, std::span<const double> sum, std::span<float> parame
 /// Whether freeze() has been here.
 bool is_frozen(const Shape& s, std::span<const float> parameters);
 
+/// What Weights::random has in place of scores, temperature included: blocks as in weight_count.
+/// \throws Error  when the shape has other weights
+std::vector<float> drawn_scores(const Shape& s, int nodes);
+/// How Weights::shuffled deals: for every looker the places that its weights go to, in order, the
+/// first weight to the place that is named first. Blocks as in weight_count, but [H, lookers,
+/// looked at]. \throws Error  when the shape has other weights
+std::vector<int> drawn_orders(const Shape& s, int nodes);
+
 /// What backward needs of a forward pass, and scratch. Owned by the caller, sized once, made by
 /// the engine that uses it; one per thread.
 class Cache {

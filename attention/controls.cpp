@@ -86,6 +86,16 @@ std::vector<int> shuffled_orders(const Shape& s, int nodes) {
   return orders;
 }
 
+std::vector<float> drawn_scores(const Shape& s, int nodes) {
+  CRA_CHECK(s.weights == Weights::random, "attention: only random weights have drawn scores");
+  return random_scores<float>(s, nodes);
+}
+
+std::vector<int> drawn_orders(const Shape& s, int nodes) {
+  CRA_CHECK(s.weights == Weights::shuffled, "attention: only shuffled weights have an order");
+  return shuffled_orders(s, nodes);
+}
+
 template <class T>
 std::vector<T> position_codes(int nodes, int width) {
   std::vector<T> codes(static_cast<std::size_t>(nodes) * static_cast<std::size_t>(width));

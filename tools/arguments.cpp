@@ -118,7 +118,9 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "markdown") a.markdown = true;
   if (name == "describe") a.describe = true;
   if (name == "keep-going") a.keep_going = true;
+  if (name == "features") a.features = true;
   if (name == "scenario") a.scenario = values.at(0);
+  if (name == "from") a.from = values.at(0);
   if (name == "json-schema") a.json_schema = true;
   if (name == "operand") a.files.push_back(values.at(0));
   if (name == "set") a.set.push_back(values.at(0));
@@ -134,6 +136,8 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "episodes") a.episodes = whole_number("--episodes", values.at(0), 1, 1000000);
   if (name == "device") a.device = device_of(values.at(0));
   if (name == "out") a.out = values.at(0);
+  if (name == "csv" || name == "onnx" || name == "safetensors")
+    a.exports.emplace_back(name, values.at(0));
 }
 
 /// What a stage of `cra bench` has no use for is a mistake.
@@ -153,8 +157,12 @@ void check_stage(const Arguments& a) {
 
 void check_operands(const Arguments& a, const Command& c) {
   const std::string call = "cra " + std::string(c.name);
-  if (a.files.size() < c.fewest) {
+  if (!a.from.empty() && !a.files.empty())
+    throw UsageError("--from takes the scenario from a result: there is no place for " +
+                     a.files[0]);
+  if (a.from.empty() && a.files.size() < c.fewest) {
     const char* what = c.bit == kBench                     ? "a stage"
+                       : c.bit == kExport                  ? "a result file"
                        : c.bit == kEvaluate || c.most == 1 ? "a scenario file"
                                                            : "a file";
     throw UsageError(call + " needs " + what + ": " + call + " " + c.operand);
@@ -177,6 +185,9 @@ void check_operands(const Arguments& a, const Command& c) {
   }
   if (c.bit == kDecide && a.policies.empty()) {
     throw UsageError("cra decide needs --policy: a result file with a learned policy");
+  }
+  if (c.bit == kExport && a.exports.empty()) {
+    throw UsageError("cra export needs a form: --csv, --onnx or --safetensors");
   }
   if (a.markdown && a.json_schema) {
     throw UsageError("--markdown and --json-schema are two forms of one list: give one of them");

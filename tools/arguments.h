@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/base.h"
@@ -27,10 +28,13 @@ struct Arguments {
   std::int64_t episodes = 0;                   ///< of --episodes; 0 = choose
   Device device = Device::automatic;
   std::string out;  ///< empty = the default path
+  std::vector<std::pair<std::string, std::string>>
+      exports;  ///< form and target, as given: {"csv", "tables"}
   bool resume = false, force = false, dry_run = false;
   bool json = false, quiet = false, verbose = false;
   std::string scenario;  ///< of --scenario
-  bool describe = false, keep_going = false;
+  std::string from;      ///< of --from
+  bool describe = false, keep_going = false, features = false;
   bool markdown = false, json_schema = false;
   bool help = false;
   std::vector<std::string> words;  ///< the call as it was given, the program's name first

@@ -9,7 +9,7 @@
 namespace cra::tools {
 namespace {
 
-constexpr std::array<Command, 7> kCommands{{
+constexpr std::array<Command, 8> kCommands{{
     {"run", kRun, "SCENARIO.yaml", 1, 1,
      "train the agent the scenario names, evaluate it beside all heuristics and the bound",
      "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
@@ -21,7 +21,17 @@ constexpr std::array<Command, 7> kCommands{{
      "FILE.metrics.jsonl (one line per update; stays) and FILE.h5.checkpoint (goes at the end).\n"
      "Ctrl-C, TERM or USR1 finish the update, write the checkpoint and exit with 85; a second\n"
      "Ctrl-C stops at once. --resume continues from the checkpoint, bit for bit; where there is\n"
-     "none it starts from the beginning, and where the result is complete it prints it again.\n"},
+     "none it starts from the beginning, and where the result is complete it prints it again.\n"
+     "\n"
+     "--from RESULT.h5 repeats the run of a result: scenario, overrides and seed are those in the\n"
+     "file, logs are looked for where they were (--set KEY=PATH names another place) and must "
+     "have\n"
+     "the same contents. The new result is compared with the old one, group by group; the exit "
+     "code\n"
+     "is 0 when every number is the same bit for bit, 1 when one is not, which is named. A result "
+     "of\n"
+     "cra evaluate is repeated when it compares heuristics alone. --json has it under "
+     "\"repeat\".\n"},
     {"evaluate", kEvaluate, "SCENARIO.yaml...", 1, 100000,
      "evaluate without training: saved policies, or heuristics by name",
      "A word after --policy that names a file is a result file, and stands for the learned policy\n"
@@ -71,6 +81,24 @@ constexpr std::array<Command, 7> kCommands{{
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
+    {"export", kExport, "FILE.h5", 1, 1,
+     "a result in the forms of other programs: tables, the policy",
+     "Several forms may be given at once. The result is checked first, as by `cra check`. Files "
+     "are\n"
+     "only replaced with --force; the same result gives the same bytes.\n"
+     "\n"
+     "--csv FILE.csv writes one table, a row per policy and test episode. --csv FOLDER writes one\n"
+     "for each kind of row: policies, episodes, training, tuning, slots, slots_by_node and "
+     "others;\n"
+     "everything that is one value is in scalars.csv.\n"
+     "\n"
+     "--onnx FILE.onnx writes the learned policy as a graph (operator set 13) from raw features\n"
+     "[batch, nodes, features] to proportions [batch, nodes], as cra decide answers; where it "
+     "starts\n"
+     "from a heuristic, the weights of that are a second input. cra decide --features prints "
+     "both,\n"
+     "for measurements of your own. --safetensors FILE.safetensors writes its parameters.\n"
+     "results/FORMAT.md says what each input is.\n"},
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
@@ -97,13 +125,17 @@ constexpr std::array<Command, 7> kCommands{{
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
 
-constexpr std::array<Option, 19> kOptions{{
+constexpr std::array<Option, 24> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
      "evaluate: what to compare, several words, repeatable; decide: one result file"},
     {"scenario", 0, "SCENARIO.yaml", false, kDecide,
      "the pool to decide for; default that of the result"},
+    {"from", 0, "RESULT.h5", false, kRun,
+     "in place of a scenario: repeat the run of this result, and compare"},
     {"describe", 0, nullptr, false, kDecide,
      "print the fields of input and output as JSON, and read nothing"},
+    {"features", 0, nullptr, false, kDecide,
+     "also answer with what the policy read: \"features\" by node, \"base\" weights"},
     {"keep-going", 0, nullptr, false, kDecide,
      "answer a wrong line with {\"error\": ...} instead of stopping"},
     {"set", 0, "KEY.PATH=VALUE", true, kRun | kEvaluate | kDecide | kBench,
@@ -119,14 +151,18 @@ constexpr std::array<Option, 19> kOptions{{
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
      "where the network runs; auto is the CPU in this version"},
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
-     "result file; default results/runs/<scenario>-s<seed>.h5 (evaluate: ...-evaluate.h5)"},
+     "result file; default results/runs/<scenario>-s<seed>{,-evaluate,-repeat}.h5"},
+    {"csv", 0, "FILE.csv|FOLDER", false, kExport, "tidy tables, comma-separated"},
+    {"onnx", 0, "FILE.onnx", false, kExport, "the learned policy as a graph for other runtimes"},
+    {"safetensors", 0, "FILE.safetensors", false, kExport, "the parameters of the learned policy"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
-    {"force", 0, nullptr, false, kRun | kEvaluate, "replace existing files"},
+    {"force", 0, nullptr, false, kRun | kEvaluate | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,
      "print the resolved scenario and the planned work; write nothing"},
     {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor | kBench,
      "one JSON object on stdout instead of text; errors stay text on stderr"},
-    {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck, "no progress and no notes on stderr"},
+    {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck | kExport,
+     "no progress and no notes on stderr"},
     {"verbose", 'v', nullptr, false, kRun | kEvaluate, "more notes on stderr"},
     {"markdown", 0, nullptr, false, kKeys, "as a Markdown table"},
     {"json-schema", 0, nullptr, false, kKeys, "as JSON Schema (draft 7), for editors"},

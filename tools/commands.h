@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/arguments.h"
+#include "tools/repeat.h"
 
 namespace cra::tools {
 
@@ -9,8 +10,11 @@ constexpr int kExitRequeue = 85;
 
 int run(const Arguments& a);
 int evaluate(const Arguments& a);
+/// What compared heuristics without training, once more, and whether it ended alike.
+int evaluate_again(const Arguments& a, const Original& original);
 int decide(const Arguments& a);
 int check(const Arguments& a);
+int export_result(const Arguments& a);
 int keys(const Arguments& a);
 int bench(const Arguments& a);
 int doctor(const Arguments& a);

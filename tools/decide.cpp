@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -37,13 +38,7 @@ scenarios::Scenario scenario_of(const Arguments& a, const results::RunFile& run,
   if (!a.scenario.empty()) return scenarios::load(a.scenario, a.set);
   const results::GroupData& g = group_of(run, "provenance", path);
   const auto text = [&](const char* name) { return results::values<std::string>(g, name).at(0); };
-  std::vector<std::string> overrides;
-  const std::string given = text("overrides");
-  for (std::size_t from = 0; from < given.size();) {
-    const std::size_t end = std::min(given.find('\n', from), given.size());
-    overrides.push_back(given.substr(from, end - from));
-    from = end + 1;
-  }
+  std::vector<std::string> overrides = recorded_overrides(run, path);
   overrides.insert(overrides.end(), a.set.begin(), a.set.end());
   return scenarios::parse(text("scenario_yaml"), text("scenario_path"), overrides);
 }
@@ -51,8 +46,11 @@ scenarios::Scenario scenario_of(const Arguments& a, const results::RunFile& run,
 /// A policy that follows one pool.
 class Controller {
  public:
-  Controller(const sim::Params& p, const agents::Policy& policy)
-      : params_(p), tracker_(p), actor_(policy.actor(1)) {}
+  /// \param base  to tell what the policy reads; nullptr to leave that out
+  Controller(const sim::Params& p, const agents::Policy& policy, const agents::Policy* base)
+      : params_(p), tracker_(p), actor_(policy.actor(1)) {
+    if (base != nullptr) base_ = base->actor(1);
+  }
 
   /// The answer to a line. \throws InputError  when the line is refused; nothing has changed then
   std::string answer(const std::string& line) {
@@ -72,13 +70,31 @@ class Controller {
     std::vector<double> bundle(static_cast<std::size_t>(sim::bundle_size(params_)));
     const auto size = static_cast<std::int64_t>(bundle.size());
     actor_->act(tracker_.seen(), {bundle.data(), 1, size});
-    return command_line(tracker_.command({bundle.data(), 1, size}), params_, t.episode);
+    std::optional<Reading> read;
+    if (base_) read = reading();
+    return command_line(tracker_.command({bundle.data(), 1, size}), params_, t.episode,
+                        read ? &*read : nullptr);
   }
 
  private:
+  /// What the policy read for the slot that is being decided.
+  Reading reading() {
+    const auto nodes = static_cast<std::size_t>(params_.pool.nodes);
+    const int columns = sim::feature_count(params_);
+    Reading r;
+    r.features.resize(nodes * static_cast<std::size_t>(columns));
+    sim::observe(params_, tracker_.seen(), {r.features.data(), params_.pool.nodes, columns});
+    const int size = sim::bundle_size(params_);
+    r.base.resize(static_cast<std::size_t>(size));
+    base_->act(tracker_.seen(), {r.base.data(), 1, size});
+    r.base.resize(nodes);
+    return r;
+  }
+
   const sim::Params& params_;
   sim::Tracker tracker_;
   std::unique_ptr<agents::Actor> actor_;
+  std::unique_ptr<agents::Actor> base_;
   bool fresh_ = true;  ///< the next slot is the first of an episode
 };
 
@@ -99,9 +115,11 @@ int decide(const Arguments& a) {
   Arguments alone = a;  // a pool of one: more threads would only wait
   alone.threads = 1;
   set_threads(alone);
+  const std::unique_ptr<agents::Policy> base =
+      a.features ? agents::make_baseline(network.base, s.sim) : nullptr;
   const std::unique_ptr<agents::Policy> policy =
       agents::make_learned(std::move(network), s.sim, choose_engine(a, s));
-  Controller controller(s.sim, *policy);
+  Controller controller(s.sim, *policy, base.get());
   std::string line;
   for (std::int64_t number = 1; std::getline(std::cin, line); ++number) {
     std::string answer;

@@ -137,7 +137,32 @@ Outputs outputs_of(const Arguments& a, const Column& c, bool several) {
   return name_outputs(named, c.stem + "-evaluate");
 }
 
+/// One column, as text or with --json as an object.
+std::string shown(const Arguments& a, const ColumnResult& r) {
+  return a.json ? json_text(r.summary, r.headline) : table_text(r.summary, r.headline);
+}
+
 }  // namespace
+
+int evaluate_again(const Arguments& a, const Original& original) {
+  const scenarios::Settings& s = original.scenario.settings;
+  const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed) + "-repeat");
+  spare_original(original, out.result);
+  if (a.resume) throw UsageError("--resume continues a training, and there is none in " + a.from);
+  if (a.dry_run) {
+    print(original.scenario.resolved);
+    tell(plan_text(s, false, original.baselines.size(), out.result));
+    return 0;
+  }
+  prepare_folder(a, out);
+  const results::Lock lock(out.result);
+  refuse_existing(a, out);
+  Progress progress(a.quiet);
+  const Column column{original.scenario.path, {}, {s.name}, "", original.scenario};
+  const ColumnResult result =
+      evaluate_column(a, column, {original.baselines, {}}, {}, out, progress);
+  return tell_likeness(a, original, shown(a, result), out.result);
+}
 
 int evaluate(const Arguments& a) {
   check_out(a);
@@ -173,8 +198,7 @@ int evaluate(const Arguments& a) {
   if (several) {
     print(a.json ? matrix_json(all) : matrix_text(all));
   } else {
-    print(a.json ? json_text(first.summary, first.headline)
-                 : table_text(first.summary, first.headline));
+    print(shown(a, first));
   }
   return 0;
 }

@@ -115,8 +115,19 @@ std::string attribute(const results::RunFile& run, const std::string& name) {
   return "";
 }
 
-agents::Network network_of(const results::RunFile& run, const std::string& path,
-                           const sim::Params& p) {
+Texts recorded_overrides(const results::RunFile& run, const std::string& path) {
+  const std::string& given =
+      values<std::string>(group_of(run, "provenance", path), "overrides").at(0);
+  Texts overrides;
+  for (std::size_t from = 0; from < given.size();) {
+    const std::size_t end = std::min(given.find('\n', from), given.size());
+    overrides.push_back(given.substr(from, end - from));
+    from = end + 1;
+  }
+  return overrides;
+}
+
+agents::Network stored_network(const results::RunFile& run, const std::string& path) {
   if (run.group("policy") == nullptr) {
     throw InputError(path + ": there is no learned policy in it (no group /policy)");
   }
@@ -142,13 +153,19 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");
-  if (const std::string why = agents::network_misfit(n, p); !why.empty())
-    throw InputError(path + ": its policy does not fit: " + why);
   for (const auto& [what, found] : {std::pair{"feature_mean", n.feature_mean.size()},
                                     {"feature_scale", n.feature_scale.size()}})
     if (found != n.features.size())
       throw InputError(path + ": /policy/" + what + " has " + std::to_string(found) +
                        " numbers, expected " + std::to_string(n.features.size()));
+  return n;
+}
+
+agents::Network network_of(const results::RunFile& run, const std::string& path,
+                           const sim::Params& p) {
+  agents::Network n = stored_network(run, path);
+  if (const std::string why = agents::network_misfit(n, p); !why.empty())
+    throw InputError(path + ": its policy does not fit: " + why);
   const std::size_t nodes = values<std::string>(group_of(run, "node", path), "node").size();
   return agents::resized(std::move(n), static_cast<int>(std::max<std::size_t>(1, nodes)),
                          p.pool.nodes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agents/agents.h"
 #include "results/results.h"
@@ -9,6 +10,9 @@
 #include "tools/summary.h"
 
 namespace cra::tools {
+
+/// The learned policy of a result as it is stored. \throws InputError  when there is none
+agents::Network stored_network(const results::RunFile& run, const std::string& path);
 
 /// The learned policy of a result, for a pool: agents::resized() when it has another number of
 /// nodes. \throws InputError  when there is none, or it does not fit that pool
@@ -25,6 +29,9 @@ Summary summary_of(const results::RunFile& run, const scenarios::Settings& s);
 /// What the table says around it. \param path  of the result
 Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
                      const std::string& path);
+
+/// The overrides of the command line, as /provenance has them.
+std::vector<std::string> recorded_overrides(const results::RunFile& run, const std::string& path);
 
 /// The value of a root attribute, or "".
 std::string attribute(const results::RunFile& run, const std::string& name);

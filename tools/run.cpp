@@ -57,8 +57,18 @@ void require_same_run(const std::string& path, const std::string& digest_there,
   throw InputError(path + " is of another run; --force starts again" + listed(what));
 }
 
+/// The last words of a run, and of a repeated one whether it ended alike.
+int finish(const Arguments& a, const std::optional<Original>& original, const Summary& summary,
+           const Headline& headline) {
+  const std::string text = a.json ? json_text(summary, headline) : table_text(summary, headline);
+  if (original) return tell_likeness(a, *original, text, headline.result);
+  print(text);
+  return 0;
+}
+
 /// --resume on a finished run: the same end, without the work.
-int show_finished(const Arguments& a, const scenarios::Scenario& s, const std::string& path,
+int show_finished(const Arguments& a, const std::optional<Original>& original,
+                  const scenarios::Scenario& s, const std::string& path,
                   const std::string& digest) {
   const results::RunFile run = results::read_run(path);
   const auto& there =
@@ -66,9 +76,7 @@ int show_finished(const Arguments& a, const scenarios::Scenario& s, const std::s
   require_same_run(path, attribute(run, kRunDigest), there, digest, s);
   if (!a.quiet) tell("cra: " + path + " is complete; nothing to do\n");
   const Summary summary = summary_of(run, s.settings);
-  const Headline headline = headline_of(run, s.settings, path);
-  print(a.json ? json_text(summary, headline) : table_text(summary, headline));
-  return 0;
+  return finish(a, original, summary, headline_of(run, s.settings, path));
 }
 
 /// The checkpoint to go on from; none for a fresh run.
@@ -292,9 +300,15 @@ void write_result(const results::RunFile& run, const Outputs& out, int compressi
 
 int run(const Arguments& a) {
   check_out(a);
-  const scenarios::Scenario scenario = scenarios::load(a.files.at(0), a.set);
+  std::optional<Original> original;
+  if (!a.from.empty()) original = original_of(a);
+  if (original && !original->trained) return evaluate_again(a, *original);
+  const scenarios::Scenario scenario =
+      original ? original->scenario : scenarios::load(a.files.at(0), a.set);
   const scenarios::Settings& s = scenario.settings;
-  const Outputs out = name_outputs(a, s.name + "-s" + std::to_string(s.seed));
+  const Outputs out =
+      name_outputs(a, s.name + "-s" + std::to_string(s.seed) + (original ? "-repeat" : ""));
+  if (original) spare_original(*original, out.result);
   if (a.dry_run) {
     print(scenario.resolved);
     const auto trainings = static_cast<std::size_t>(s.agents.training.seeds);
@@ -313,7 +327,7 @@ int run(const Arguments& a) {
   if (a.force) results::remove_checkpoint(out.checkpoint);
   std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
   if (!from && a.resume) {
-    if (exists(out.result)) return show_finished(a, scenario, out.result, about.digest);
+    if (exists(out.result)) return show_finished(a, original, scenario, out.result, about.digest);
     if (!a.quiet) tell("cra: nothing to resume: starting from the beginning\n");
   }
 
@@ -357,9 +371,7 @@ int run(const Arguments& a) {
     const results::RunFile file =
         assemble(scenario, about, all, tunings, x, session.trainings(), bound, summary, explained);
     write_result(file, out, s.output.compression);
-    const Headline headline = headline_of(file, s, out.result);
-    print(a.json ? json_text(summary, headline) : table_text(summary, headline));
-    return 0;
+    return finish(a, original, summary, headline_of(file, s, out.result));
   } catch (const Stopped& stop) {
     progress.clear();
     tell(std::string("cra: stopped by ") + stop.signal +

@@ -215,6 +215,12 @@ std::vector<std::string> differences(const std::string& there, const std::string
   return out;
 }
 
+std::string value_in(const std::string& resolved, const std::string& key) {
+  const auto all = flatten(resolved);
+  const auto found = all.find(key);
+  return found == all.end() ? "" : found->second;
+}
+
 void CheckpointFile::save(const Checkpoint& c) {
   try {
     results::write_checkpoint(path_, pack(c));

@@ -35,6 +35,9 @@ std::string run_digest(const scenarios::Scenario& s);
 std::vector<std::string> differences(const std::string& there, const std::string& here,
                                      std::size_t most);
 
+/// The value of a key in a resolved scenario, as YAML; "" when it has no such key.
+std::string value_in(const std::string& resolved, const std::string& key);
+
 /// Writes checkpoints; a failure is told once and training goes on, until three in a row.
 class CheckpointFile {
  public:

@@ -189,7 +189,8 @@ Telemetry parse_telemetry(const std::string& line, const sim::Params& p) {
   return t;
 }
 
-std::string command_line(const sim::Command& c, const sim::Params& p, const std::string& episode) {
+std::string command_line(const sim::Command& c, const sim::Params& p, const std::string& episode,
+                         const Reading* read) {
   const auto nodes = static_cast<std::size_t>(p.pool.nodes);
   Json answer = Json::object();
   if (!episode.empty()) answer["episode"] = Json::parse(episode);
@@ -207,6 +208,15 @@ std::string command_line(const sim::Command& c, const sim::Params& p, const std:
     use.push_back(of_resource);
   }
   answer["use"] = use;
+  if (read != nullptr) {
+    Json rows = Json::array();
+    const std::size_t columns = read->features.size() / nodes;
+    for (auto from = read->features.begin(); from != read->features.end();
+         from += static_cast<std::ptrdiff_t>(columns))
+      rows.push_back(std::vector<float>(from, from + static_cast<std::ptrdiff_t>(columns)));
+    answer["features"] = rows;
+    answer["base"] = read->base;
+  }
   return answer.dump() + "\n";
 }
 

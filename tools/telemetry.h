@@ -20,8 +20,16 @@ struct Telemetry {
 /// something else than numbers where numbers belong; names the field
 Telemetry parse_telemetry(const std::string& line, const sim::Params& p);
 
+/// What a policy reads in one slot.
+struct Reading {
+  std::vector<float> features;  ///< [N, F] as sim::observe gives them
+  std::vector<double> base;     ///< [N] weights of its base heuristic
+};
+
 /// The answer to a measurement, with a newline. \param episode  as in Telemetry
-std::string command_line(const sim::Command& c, const sim::Params& p, const std::string& episode);
+/// \param read  what the policy read, for --features; nullptr to leave it out
+std::string command_line(const sim::Command& c, const sim::Params& p, const std::string& episode,
+                         const Reading* read = nullptr);
 /// The answer to a line that only begins an episode.
 std::string reset_line(const std::string& episode);
 /// The answer to a line that was refused, when the program goes on.
