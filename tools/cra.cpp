@@ -34,9 +34,10 @@ int dispatch(const tools::Arguments& a) {
     const char* name;
     int (*call)(const tools::Arguments&);
   };
-  static constexpr std::array<Entry, 8> kEntries{{{"run", tools::run},
+  static constexpr std::array<Entry, 9> kEntries{{{"run", tools::run},
                                                   {"evaluate", tools::evaluate},
                                                   {"decide", tools::decide},
+                                                  {"compare", tools::compare},
                                                   {"check", tools::check},
                                                   {"keys", tools::keys},
                                                   {"bench", tools::bench},
