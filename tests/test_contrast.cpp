@@ -126,6 +126,9 @@ TEST_CASE("contrast: resampled rows and columns scatter as NumPy's do") {
   const Contrast c = contrast({x, 5}, {none, 1}, Pairing::paired, 200000, 3);
   CHECK(std::abs(c.resampled[5000] - 0.81664) < 0.005);
   CHECK(std::abs(c.resampled[195000] - 1.52396) < 0.005);
+  const Contrast back = contrast({none, 1}, {x, 5}, Pairing::paired, 200000, 3);
+  CHECK(std::abs(back.resampled[195000] + 0.81664) < 0.005);
+  CHECK(std::abs(back.resampled[5000] + 1.52396) < 0.005);
 }
 
 TEST_CASE("contrast: what trainings share cancels, and equal runs differ by nothing at all") {

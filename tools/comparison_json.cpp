@@ -86,7 +86,7 @@ Json versus_json(const Comparison& c, const Versus& v) {
               {"against", c.entrants[c.reference].label},
               {"verdict", verdict_name(v)},
               {"sentence", sentence(c, v)},
-              {"episodes", footing_name(v.match.footing)},
+              {"pairing", footing_name(v.match.footing)},
               {"reason", v.match.why.empty() ? Json() : Json(v.match.why)},
               {"same", v.match.evidence},
               {"scenario_differs", keys_json(v.match.world)},

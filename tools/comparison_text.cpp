@@ -58,9 +58,13 @@ class Amount {
   explicit Amount(const Versus& v)
       : relative_(v.reference_cost > 0), scale_(relative_ ? v.reference_cost / 100 : 1) {
     const results::Interval& d = v.difference;
-    // Two digits of the interval's width, and one of what was seen.
+    // A digit of the interval's width, and one of what was seen.
     digits_ = std::max(digits_for((d.high - d.low) / scale_, 1),
                        std::min(3, digits_for(d.value / scale_, 1)));
+    // Nor does an end that is not 0 read as 0.
+    if (v.holm.rejected)
+      digits_ =
+          std::max(digits_, std::min(3, digits_for((d.low > 0 ? d.low : d.high) / scale_, 1)));
   }
   std::string operator()(double difference, bool sign = false) const {
     return bare(difference, sign) + unit();
@@ -100,7 +104,9 @@ std::string episodes_words(const Comparison& c, const Versus& v) {
 /// What would decide the difference that was seen.
 std::string remedy(const Comparison& c, const Versus& v) {
   if (std::isfinite(v.episodes_needed))
-    return "about " + about(v.episodes_needed) + " would decide the one that was seen";
+    return "about " + about(v.episodes_needed) +
+           (v.match.footing == Footing::paired ? "" : " of each") +
+           " would decide the one that was seen";
   if (v.contrast->difference == 0) return "the one that was seen is 0";
   if (!std::isfinite(v.trainings_needed))
     return "the one that was seen takes more episodes and more trainings";
@@ -123,6 +129,14 @@ std::string decided(const Comparison& c, const Versus& v) {
          episodes_words(c, v) + ".";
 }
 
+/// How to put two learned policies on the same episodes, as a sentence with a blank in front.
+std::string same_episodes(const Comparison& c, const Versus& v) {
+  const Entrant &a = c.entrants[v.entrant], &b = c.entrants[c.reference];
+  if (!a.learned() || !b.learned() || a.file == b.file) return "";
+  return " To put both on the same episodes: cra evaluate SCENARIO.yaml --policy " + b.file + " " +
+         a.file;
+}
+
 std::string undecided(const Comparison& c, const Versus& v) {
   const results::Interval& d = v.difference;
   const Amount amount(v);
@@ -131,8 +145,8 @@ std::string undecided(const Comparison& c, const Versus& v) {
          c.entrants[c.reference].label + " by " + amount(v.contrast->difference, true) +
          " (95 % interval " + amount.bare(d.low, true) + " to " + amount(d.high, true) + "), " +
          episodes_words(c, v) + ". A difference below " + amount.rough(v.detectable) +
-         " is too small to be found reliably with so few" + (pairs ? " episodes" : "") + "; " +
-         remedy(c, v) + ".";
+         " is too small to be found reliably with so few episodes; " + remedy(c, v) + "." +
+         (pairs ? "" : " On the same episodes far fewer are needed." + same_episodes(c, v));
 }
 
 std::string listed(const std::vector<std::string>& all) {
@@ -159,8 +173,9 @@ std::string scope(const std::vector<const Entrant*>& all) {
   if (!single.empty())
     return "Of " + listed(single) + (single.size() > 1 ? " one training each" : " one training") +
            " is compared; another may come out differently" + cure;
-  return several > 0 ? "The interval allows for the scatter of trainings as well as of episodes."
-                     : "";
+  if (several == 0) return "";
+  return std::string(all.size() > 2 ? "Intervals allow" : "The interval allows") +
+         " for the scatter of trainings as well as of episodes.";
 }
 
 /// Those of which something is claimed.
@@ -174,11 +189,9 @@ std::vector<const Entrant*> claimed(const Comparison& c, const std::vector<Versu
 
 std::string refusal(const Comparison& c, const Versus& v) {
   const Entrant &a = c.entrants[v.entrant], &b = c.entrants[c.reference];
-  std::string text = "No claim about " + a.label + " and " + b.label + ": " + v.match.why + ".";
-  if (a.learned() && b.learned() && a.file != b.file)
-    text += " To put both on the same test episodes: cra evaluate SCENARIO.yaml --policy " +
-            b.file + " " + a.file;
-  return text;
+  const std::string text =
+      "No claim about " + a.label + " and " + b.label + ": " + v.match.why + ".";
+  return text + same_episodes(c, v);
 }
 
 std::string claim(const Comparison& c, const Versus& v) {
@@ -223,7 +236,8 @@ std::string standings_table(const Comparison& c, int digits) {
     const Entrant& e = c.entrants[i];
     const Standing& s = c.standings[i];
     rows.push_back({e.label});
-    if (named) rows.back().push_back(e.policy);
+    const bool said = e.label.size() > e.policy.size() && e.label.ends_with(":" + e.policy);
+    if (named) rows.back().push_back(said ? "" : e.policy);
     if (several) rows.back().push_back(std::to_string(e.trainings));
     rows.back().push_back(short_fixed(s.cost.mean, digits));
     rows.back().push_back(short_fixed(s.cost.se, digits));
@@ -360,8 +374,8 @@ std::string comparison_text(const Comparison& c) {
   if (const std::string words = scope(claimed(c, c.versus)); !words.empty()) text += wrapped(words);
   if (claims_of(c) > 1)
     text += wrapped("Intervals are widened for " + std::to_string(claims_of(c)) +
-                    " comparisons (Holm's correction): the chance that any difference claimed here "
-                    "is none is at most 5 %.");
+                    " comparisons (Holm's correction): the chance of any false claim among them is "
+                    "at most 5 %.");
   return text;
 }
 

@@ -166,6 +166,7 @@ Entrant entrant_of(const std::string& word, const std::string& policy) {
   const Choice c = choose(e.file, eval, summary, parts.policy.empty() ? policy : parts.policy);
   e.policy = c.name;
   e.kind = c.kind;
+  e.rows = c.rows;
   e.trainings = c.rows.size();
   e.cost = rows_of(eval, "cost", c);
   e.score = rows_of(eval, "score", c);

@@ -203,6 +203,13 @@ void match_files(const Entrant& a, const Entrant& b, Match& m) {
 
 Match match(const Entrant& a, const Entrant& b) {
   Match m;
+  if (a.file == b.file && a.rows != b.rows &&
+      std::any_of(a.rows.begin(), a.rows.end(), [&](std::size_t row) {
+        return std::find(b.rows.begin(), b.rows.end(), row) != b.rows.end();
+      })) {
+    m.why = "one of them is among the trainings of the other";
+    return m;
+  }
   if (a.file == b.file) {
     m.evidence.emplace_back("one file");
     m.footing = Footing::paired;
