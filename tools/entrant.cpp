@@ -194,8 +194,8 @@ Entrant entrant_of(const std::string& word, const std::string& policy) {
   return e;
 }
 
-/// The file's stem, or the policy when all are of one file; with the policy or as a path where
-/// others would be called the same; with a number where even that is the same.
+/// The file's stem, or the policy when all are of one file; with the policy behind it, or as a
+/// path, where others would be called the same; with a number where even that is the same.
 void add_labels(std::vector<Entrant>& all) {
   const auto stem = [](const Entrant& e) { return std::filesystem::path(e.file).stem().string(); };
   const bool one_file =
@@ -210,7 +210,8 @@ void add_labels(std::vector<Entrant>& all) {
       e.label = e.policy;
       continue;
     }
-    e.label = (folders ? e.file : stem(e)) + (policies ? ":" + e.policy : "");
+    const bool named = policies && e.word != e.file;
+    e.label = (folders ? e.file : stem(e)) + (named ? ":" + e.policy : "");
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto earlier = std::count_if(
