@@ -104,9 +104,11 @@ TEST_CASE("contrast: of one training each, Student's paired and Welch's tests") 
 
 TEST_CASE("contrast: of several trainings, an analysis of variance of rows and columns") {
   std::vector<double> x, none(7, 0.0);
-  for (int i = 0; i < 35; ++i)
-    x.push_back(std::exp(std::sin(static_cast<double>((i + 1) * (i + 1)))) + 0.5 * (i / 7) +
-                0.2 * (i % 7));
+  for (int i = 0; i < 35; ++i) {
+    const int training = i / 7, episode = i % 7;
+    x.push_back(std::exp(std::sin(static_cast<double>((i + 1) * (i + 1)))) + 0.5 * training +
+                0.2 * episode);
+  }
   const Contrast c = contrast({x, 5}, {none, 1}, Pairing::paired, 1000, 3);
   CHECK(c.difference == doctest::Approx(mean_of(x).mean).epsilon(1e-14));
   CHECK(c.se * c.se == doctest::Approx(0.1501227572457288).epsilon(1e-12));
