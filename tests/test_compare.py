@@ -182,6 +182,18 @@ class Numbers(unittest.TestCase):
             self.assertEqual((c["verdict"], c["difference"]), ("equal", 0))
 
 
+    def test_rounding_is_no_difference(self):
+        def rounding(f):
+            row = list(f["eval/policy"].asstr()).index("demand")
+            for name in ("cost", "error_cost"):
+                f["eval/" + name][row] *= 1 + 1e-12
+
+        changed("round.h5", "a.h5", rounding)
+        (c,) = compare("a.h5", "round.h5", "--policy", "demand")["comparisons"]
+        self.assertNotEqual(c["difference"], 0)
+        self.assertEqual((c["verdict"], c["p_value"]), ("equal", 1))
+
+
 class Refusals(unittest.TestCase):
     def refused(self, *words):
         (c,) = compare(*words)["comparisons"]

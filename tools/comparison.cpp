@@ -45,6 +45,14 @@ Standing standing_of(const Entrant& e) {
   return s;
 }
 
+/// A policy that leaves its base as it is differs from it in log and exp, which is no difference to
+/// claim.
+bool equal_but_for_rounding(const Doubles& a, const Doubles& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](double x, double y) {
+    return std::abs(x - y) <= 1e-9 * std::max(std::abs(x), std::abs(y));
+  });
+}
+
 /// All of Versus but what Holm's correction decides.
 Versus versus_of(const Comparison& all, std::size_t entrant) {
   const Entrant &a = all.entrants[entrant], &b = all.entrants[all.reference];
@@ -64,7 +72,8 @@ Versus versus_of(const Comparison& all, std::size_t entrant) {
   const Doubles mean_x = by_episode(x), mean_y = by_episode(y);
   v.reference_cost = results::mean_of(mean_y).mean;
   if (!pairs) return v;
-  v.equal = mean_x == mean_y;
+  v.equal = equal_but_for_rounding(mean_x, mean_y);
+  if (v.equal) v.p = 1;
   double won = 0;
   for (std::size_t i = 0; i < mean_x.size(); ++i) won += mean_x[i] < mean_y[i] ? 1 : 0;
   v.won = won / static_cast<double>(mean_x.size());

@@ -30,7 +30,7 @@ struct Versus {
   std::size_t entrant = 0;
   Match match;
   std::optional<results::Contrast> contrast;  ///< this less the reference; empty: no claim
-  bool equal = false;                         ///< the same cost in every episode, to the bit
+  bool equal = false;                         ///< the same cost in every episode, but for rounding
   double reference_cost = 0;                  ///< its mean, on the same episodes when paired
   double p = 1;
   results::HolmStep holm;        ///< over all comparisons of this table

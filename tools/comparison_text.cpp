@@ -166,9 +166,8 @@ std::string scope(const std::vector<const Entrant*>& all) {
   }
   const std::string cure = " (training.seeds=5 trains five).";
   if (single.size() > 1 && several == 0)
-    return "This is about these trained policies, not about the ways of training them: one "
-           "training "
-           "of each does not tell how far another would come out" +
+    return "This is about these trained policies, not about the ways of training them: "
+           "one training of each does not tell how far another would come out" +
            cure;
   if (!single.empty())
     return "Of " + listed(single) + (single.size() > 1 ? " one training each" : " one training") +
@@ -197,7 +196,8 @@ std::string refusal(const Comparison& c, const Versus& v) {
 std::string claim(const Comparison& c, const Versus& v) {
   if (!v.contrast) return refusal(c, v);
   if (v.equal)
-    return "No difference: " + c.entrants[v.entrant].label + " costs exactly what " +
+    return "No difference: " + c.entrants[v.entrant].label + " costs " +
+           (v.contrast->se == 0 && v.contrast->difference == 0 ? "exactly what " : "what ") +
            c.entrants[c.reference].label + " does, in every one of " +
            plural(v.match.episodes, "test episode") + ".";
   return v.holm.rejected ? decided(c, v) : undecided(c, v);
