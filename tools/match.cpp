@@ -46,21 +46,22 @@ std::string words(const std::vector<Difference>& all) {
   return text;
 }
 
-bool close(double a, double b, double tolerance) {
+bool close(double a, double b, double relative, double absolute) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
-  return std::abs(a - b) <= tolerance * std::max({1e-300, std::abs(a), std::abs(b)});
+  return std::abs(a - b) <= absolute + relative * std::max(std::abs(a), std::abs(b));
 }
 
 /// Index of the first of the leading `count` numbers that are not the same.
 std::optional<std::size_t> first_unlike(const Doubles& a, const Doubles& b, std::size_t count,
-                                        double tolerance) {
+                                        double relative, double absolute = 0) {
   for (std::size_t i = 0; i < count; ++i)
-    if (i >= a.size() || i >= b.size() || !close(a[i], b[i], tolerance)) return i;
+    if (i >= a.size() || i >= b.size() || !close(a[i], b[i], relative, absolute)) return i;
   return std::nullopt;
 }
 
-constexpr double kRounding = 1e-9;  // of sums of some 1e5 terms, on another processor
-constexpr double kSolver = 1e-6;    // to which a bound is converged
+constexpr double kRounding = 1e-9;    // of sums of some 1e5 terms, on another processor
+constexpr double kSolver = 1e-6;      // to which a bound is converged,
+constexpr double kSmallBound = 1e-9;  // where it is not next to 0
 
 const Doubles* doubles(const GroupData* g, const std::string& name) {
   if (g == nullptr) return nullptr;
@@ -96,6 +97,28 @@ Doubles uniform_costs(const Entrant& e) {
   return {cost.begin() + row * width, cost.begin() + (row + 1) * width};
 }
 
+/// What does not agree in the random input of the recorded episodes, or "".
+std::string unlike_input(const Entrant& a, const Entrant& b, std::size_t common, Match& m) {
+  const GroupData *x = a.run.group("trajectory"), *y = b.run.group("trajectory");
+  if (x == nullptr || y == nullptr) return "";
+  const std::size_t slots = values<std::int64_t>(*x, "slot").size();
+  const std::size_t nodes = values<std::string>(*x, "node").size();
+  const std::size_t episodes = std::min({values<std::int64_t>(*x, "episode").size(),
+                                         values<std::int64_t>(*y, "episode").size(), common});
+  if (slots != values<std::int64_t>(*y, "slot").size() ||
+      nodes != values<std::string>(*y, "node").size())
+    return "their episodes have other lengths";
+  for (const char* name : {"arrivals", "availability", "importance"})
+    if (const auto i = first_unlike(values<double>(*x, name), values<double>(*y, name),
+                                    episodes * slots * nodes, kRounding))
+      return std::string("the ") + name + " of episode " +
+             std::to_string(*i / std::max<std::size_t>(1, slots * nodes)) + " differ";
+  if (episodes > 0)
+    m.evidence.push_back("what happens in the first " + std::to_string(episodes) +
+                         (episodes == 1 ? " episode" : " episodes") + " (/trajectory)");
+  return "";
+}
+
 /// Says in `m` what agrees on the episodes that both have. \returns what does not, or ""
 std::string contradiction(const Entrant& a, const Entrant& b, std::size_t common, Match& m) {
   const auto& of_a = values<std::int64_t>(*a.run.group("eval"), "episode");
@@ -105,24 +128,7 @@ std::string contradiction(const Entrant& a, const Entrant& b, std::size_t common
   if (const std::string name = unlike_pool(a, b); !name.empty())
     return "the pools differ in /node/" + name;
   m.evidence.emplace_back("the pool (/node)");
-  const GroupData *x = a.run.group("trajectory"), *y = b.run.group("trajectory");
-  if (x != nullptr && y != nullptr) {
-    const std::size_t slots = values<std::int64_t>(*x, "slot").size();
-    const std::size_t nodes = values<std::string>(*x, "node").size();
-    const std::size_t episodes = std::min({values<std::int64_t>(*x, "episode").size(),
-                                           values<std::int64_t>(*y, "episode").size(), common});
-    if (slots != values<std::int64_t>(*y, "slot").size() ||
-        nodes != values<std::string>(*y, "node").size())
-      return "their episodes have other lengths";
-    for (const char* name : {"arrivals", "availability", "importance"})
-      if (const auto i = first_unlike(values<double>(*x, name), values<double>(*y, name),
-                                      episodes * slots * nodes, kRounding))
-        return std::string("the ") + name + " of episode " +
-               std::to_string(*i / std::max<std::size_t>(1, slots * nodes)) + " differ";
-    if (episodes > 0)
-      m.evidence.push_back("what happens in the first " + std::to_string(episodes) +
-                           " episodes (/trajectory)");
-  }
+  if (std::string what = unlike_input(a, b, common, m); !what.empty()) return what;
   const Doubles uniform_a = uniform_costs(a), uniform_b = uniform_costs(b);
   if (!uniform_a.empty() && !uniform_b.empty()) {
     if (const auto i = first_unlike(uniform_a, uniform_b, common, kRounding))
@@ -130,7 +136,7 @@ std::string contradiction(const Entrant& a, const Entrant& b, std::size_t common
     m.evidence.emplace_back("the cost of equal shares (uniform) in every episode");
   }
   if (!a.lower.empty() && !b.lower.empty()) {
-    if (const auto i = first_unlike(a.lower, b.lower, common, kSolver))
+    if (const auto i = first_unlike(a.lower, b.lower, common, kSolver, kSmallBound))
       return "the certified bounds of episode " + std::to_string(*i) + " differ";
     m.evidence.emplace_back("the certified bound of every episode");
   }
