@@ -160,11 +160,90 @@ struct Paired {
 Paired paired(std::span<const double> a, std::span<const double> b, int resamples,
               std::uint64_t seed);
 
-/// Percentile interval of the relative change mean(a) / mean(b) - 1, by the same bootstrap.
+/// An estimate and the ends of its interval.
 struct Interval {
   double value = 0, low = 0, high = 0;
 };
+/// Percentile interval of the relative change mean(a) / mean(b) - 1, by the same bootstrap.
 Interval relative_change(std::span<const double> a, std::span<const double> b, int resamples,
                          std::uint64_t seed);
+
+// ---- comparisons of policies that may have been trained several times --------------------
+//
+// Everything below is seeded, has the same bits on any number of threads, takes >= 100 resamples,
+// and throws Error on empty or non-finite costs. Intervals are of 95 % unless they take an alpha.
+
+/// Costs of one policy: a row for each of its trainings, or one row.
+struct Costs {
+  std::span<const double> cost;  ///< [trainings, episodes]
+  std::size_t trainings = 1;
+
+  std::size_t episodes() const { return cost.size() / trainings; }
+};
+
+/// What is drawn with replacement, always as many as there are.
+enum class Resampling {
+  crossed,     ///< whole rows and whole columns: every training met the same episodes
+  stratified,  ///< numbers within each row: rows have episodes of their own (other scenarios,
+               ///< seeds)
+};
+
+/// Mean without the floor(n / 4) lowest and as many highest numbers. \param x  not empty
+double interquartile_mean(std::span<const double> x);
+/// The same over all trainings and episodes, with a percentile bootstrap interval.
+Interval interquartile_mean(const Costs& x, Resampling way, int resamples, std::uint64_t seed);
+
+/// Share of the numbers above a threshold, with a pointwise percentile interval.
+struct ProfilePoint {
+  double threshold = 0, share = 0, low = 0, high = 0;
+};
+/// Performance profile (Dolan and More, 2002), trainings and episodes resampled.
+/// \param thresholds  rising
+std::vector<ProfilePoint> profile(const Costs& x, std::span<const double> thresholds, int resamples,
+                                  std::uint64_t seed);
+
+enum class Pairing {
+  paired,    ///< column i of both is the same episode
+  unpaired,  ///< episodes of the two have nothing to do with each other
+};
+
+/// Difference a - b of two policies. Of a side with several trainings these are drawn at random, as
+/// its episodes are; a side with one stands for that training alone.
+struct Contrast {
+  double difference = 0;          ///< of the mean costs
+  double se = 0;                  ///< its standard error, from an analysis of variance
+  double degrees = 0;             ///< of freedom of that, Satterthwaite's, >= 1
+  double episode_variance = 0;    ///< part of se^2 that is halved by twice the episodes
+  double training_variance = 0;   ///< part of se^2 that is halved by twice the trainings
+  std::vector<double> resampled;  ///< differences of the resamples, ascending
+};
+Contrast contrast(const Costs& a, const Costs& b, Pairing pairing, int resamples,
+                  std::uint64_t seed);
+
+/// Interval of level 1 - alpha: quantiles of the resamples, stretched to the width of Student's
+/// interval. For one training and many episodes that is the percentile interval.
+Interval interval(const Contrast& c, double alpha);
+/// The smallest alpha whose interval leaves out 0; never below two resamples' worth.
+double p_value(const Contrast& c);
+/// The smallest true difference that an interval of level 1 - alpha leaves out 0 for with this
+/// probability (power).
+double detectable(const Contrast& c, double alpha, double power);
+/// How many times the episodes (the trainings) would make `difference` detectable, the other number
+/// staying as it is; infinite when none do.
+double times_more_episodes(const Contrast& c, double difference, double alpha, double power);
+double times_more_trainings(const Contrast& c, double difference, double alpha, double power);
+
+/// Probability that a costs less than b, ties counting half: paired, that of one training of each
+/// on one episode; unpaired, that of any two numbers of theirs. Percentile bootstrap interval.
+Interval improvement(const Costs& a, const Costs& b, Pairing pairing, int resamples,
+                     std::uint64_t seed);
+
+/// What Holm's correction (Scand. J. Statist. 6, 1979) makes of one of several tests.
+struct HolmStep {
+  double adjusted = 1;    ///< p-value that may be held against alpha by itself
+  double alpha = 0;       ///< an interval of level 1 - this leaves out 0 just when it is rejected
+  bool rejected = false;  ///< one false one among all has at most probability alpha
+};
+std::vector<HolmStep> holm(std::span<const double> p, double alpha);
 
 }  // namespace cra::results

@@ -84,6 +84,15 @@ Scenario load(const std::string& path, const std::vector<std::string>& overrides
 Scenario parse(const std::string& text, const std::string& path,
                const std::vector<std::string>& overrides);
 
+/// A key that two resolved scenarios do not share.
+struct Difference {
+  std::string path;  ///< e.g. "workload.parts.1.height", as for an override
+  std::string a, b;  ///< values as text, "{...}" or "[...]" when they are deeper; "" when absent
+};
+/// The deepest keys in which two scenarios in resolved form differ, in the order of `a`, then those
+/// of `b` alone. \throws InputError  when a text is no YAML that a scenario may be written in
+std::vector<Difference> differences(const std::string& a, const std::string& b);
+
 /// One key as `cra keys` lists it.
 struct KeyInfo {
   std::string path;  ///< e.g. "workload.parts[cascade].height"

@@ -119,6 +119,7 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "describe") a.describe = true;
   if (name == "keep-going") a.keep_going = true;
   if (name == "features") a.features = true;
+  if (name == "against") a.against = values.at(0);
   if (name == "scenario") a.scenario = values.at(0);
   if (name == "from") a.from = values.at(0);
   if (name == "json-schema") a.json_schema = true;
@@ -262,6 +263,11 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
   }
   if (a.help || a.command == "version") return a;
   if (!seed.empty()) a.set.push_back("seed=" + seed);
+  if (c.bit == kCompare && a.policies.size() > 1) {
+    // It takes one name; files may follow it.
+    a.files.insert(a.files.end(), a.policies.begin() + 1, a.policies.end());
+    a.policies.resize(1);
+  }
   check_operands(a, c);
   return a;
 }

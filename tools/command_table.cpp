@@ -9,7 +9,7 @@
 namespace cra::tools {
 namespace {
 
-constexpr std::array<Command, 8> kCommands{{
+constexpr auto kCommands = std::to_array<Command>({
     {"run", kRun, "SCENARIO.yaml", 1, 1,
      "train the agent the scenario names, evaluate it beside all heuristics and the bound",
      "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
@@ -77,6 +77,34 @@ constexpr std::array<Command, 8> kCommands{{
      "unknown, too short, not finite or out of range ends the program with exit code\n"
      "3 and a message that names line and field; with --keep-going it is answered\n"
      "{\"error\": \"...\"} and changes nothing.\n"},
+    {"compare", kCompare, "FILE.h5[:NAME]...", 1, 100000,
+     "which result is better, by how much, and with what confidence",
+     "Compares the learned policies of result files with that of the first. FILE.h5:NAME takes\n"
+     "another policy of a file: a heuristic, or one training of several.\n"
+     "\n"
+     "  cra compare a.h5 b.h5\n"
+     "  cra compare a.h5 a.h5:gcmu_soft a.h5:neighbour --against a.h5:uniform\n"
+     "\n"
+     "Results of one scenario and seed have the same test episodes and are compared episode by\n"
+     "episode; the program makes sure of that from the numbers in the files. Results of other\n"
+     "seeds are compared by their means, which takes far more episodes. Where scenarios differ in\n"
+     "what happens or what it costs, no claim is made, and the keys that differ are named.\n"
+     "\n"
+     "mean cost             over test episodes, and over trainings where a file has several\n"
+     "+- se                 standard error of that mean, over episodes\n"
+     "interquartile mean    of all costs but the lowest and the highest quarter\n"
+     "gap closed            of the gap between the file's best heuristic and its certified bound\n"
+     "difference            less than 0: cheaper than what it is compared with. The interval "
+     "comes\n"
+     "                      from resampling episodes, and trainings where there are several; with\n"
+     "                      several comparisons Holm's correction widens it, so that the chance\n"
+     "                      of any wrong claim is at most 5 %\n"
+     "episodes won          share of the episodes with a lower cost\n"
+     "probability of        that a training of one costs less than a training of the other in an\n"
+     "lower cost            episode, ties counting half; where episodes are not the same, that\n"
+     "                      an episode of one costs less than an episode of the other\n"
+     "smallest difference   true difference that would be found four times in five\n"
+     "that would be seen\n"},
     {"check", kCheck, "FILE...", 1, 100000,
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
@@ -123,11 +151,15 @@ constexpr std::array<Command, 8> kCommands{{
      "Compare figures of one call only: other programs on the machine slow it down.\n"},
     {"doctor", kDoctor, "", 0, 0,
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
-}};
+});
 
-constexpr std::array<Option, 24> kOptions{{
-    {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
-     "evaluate: what to compare, several words, repeatable; decide: one result file"},
+constexpr auto kOptions = std::to_array<Option>({
+    {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide | kCompare,
+     "evaluate: what to compare, several words, repeatable; decide: one result file;\n"
+     "                                compare: name of the policy to take from files without "
+     ":NAME"},
+    {"against", 0, "FILE.h5[:NAME]", false, kCompare,
+     "what the others are compared with; default the first"},
     {"scenario", 0, "SCENARIO.yaml", false, kDecide,
      "the pool to decide for; default that of the result"},
     {"from", 0, "RESULT.h5", false, kRun,
@@ -146,7 +178,7 @@ constexpr std::array<Option, 24> kOptions{{
      "root of all random numbers; the same as --set seed=N"},
     {"episodes", 0, "N", false, kBench,
      "of bound: test episodes of each scenario, default 24; of train: episodes of an update"},
-    {"threads", 0, "N", false, kRun | kEvaluate | kBench,
+    {"threads", 0, "N", false, kRun | kEvaluate | kCompare | kBench,
      "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
      "where the network runs; auto is the CPU in this version"},
@@ -159,14 +191,14 @@ constexpr std::array<Option, 24> kOptions{{
     {"force", 0, nullptr, false, kRun | kEvaluate | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,
      "print the resolved scenario and the planned work; write nothing"},
-    {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor | kBench,
+    {"json", 0, nullptr, false, kRun | kEvaluate | kCompare | kDoctor | kBench,
      "one JSON object on stdout instead of text; errors stay text on stderr"},
     {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck | kExport,
      "no progress and no notes on stderr"},
     {"verbose", 'v', nullptr, false, kRun | kEvaluate, "more notes on stderr"},
     {"markdown", 0, nullptr, false, kKeys, "as a Markdown table"},
     {"json-schema", 0, nullptr, false, kKeys, "as JSON Schema (draft 7), for editors"},
-}};
+});
 
 }  // namespace
 

@@ -15,7 +15,7 @@ enum CommandBit : unsigned {
   kBench = 32,
   kDecide = 64,
   kExport = 128,
-  kAll = 255,
+  kCompare = 256,
 };
 
 struct Command {

@@ -13,6 +13,7 @@ int evaluate(const Arguments& a);
 /// What compared heuristics without training, once more, and whether it ended alike.
 int evaluate_again(const Arguments& a, const Original& original);
 int decide(const Arguments& a);
+int compare(const Arguments& a);
 int check(const Arguments& a);
 int export_result(const Arguments& a);
 int keys(const Arguments& a);

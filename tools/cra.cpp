@@ -34,15 +34,16 @@ int dispatch(const tools::Arguments& a) {
     const char* name;
     int (*call)(const tools::Arguments&);
   };
-  static constexpr std::array<Entry, 9> kEntries{{{"run", tools::run},
-                                                  {"evaluate", tools::evaluate},
-                                                  {"decide", tools::decide},
-                                                  {"check", tools::check},
-                                                  {"export", tools::export_result},
-                                                  {"keys", tools::keys},
-                                                  {"bench", tools::bench},
-                                                  {"doctor", tools::doctor},
-                                                  {"help", help}}};
+  static constexpr auto kEntries = std::to_array<Entry>({{"run", tools::run},
+                                                         {"evaluate", tools::evaluate},
+                                                         {"decide", tools::decide},
+                                                         {"compare", tools::compare},
+                                                         {"check", tools::check},
+                                                         {"export", tools::export_result},
+                                                         {"keys", tools::keys},
+                                                         {"bench", tools::bench},
+                                                         {"doctor", tools::doctor},
+                                                         {"help", help}});
   if (a.command.empty()) {
     tools::tell(tools::short_help());
     return 2;

@@ -12,12 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Digits after the point of percentages, so that the interval's width shows at least one.
-int percent_decimals(double low, double high) {
-  const double width = 100 * std::abs(high - low);
-  return width >= 3 ? 0 : width >= 0.3 ? 1 : width >= 0.03 ? 2 : 3;
-}
-
 std::string percent(double share, int decimals) { return fixed(100 * share, decimals); }
 
 /// Order of the table: by mean cost; of equals, learned policies come last, and then by name.
@@ -32,11 +26,8 @@ std::vector<std::size_t> by_cost(const Summary& s) {
 
 Json number_or_null(bool there, double x) { return there ? Json(x) : Json(nullptr); }
 
-/// Below this share of the best heuristic's cost, the distance to the bound is mostly the slack of
-/// the bound itself: no gap that could be closed.
-constexpr double kLeastGap = 1e-3;
 bool has_gap(const Summary& s, double best_cost) {
-  return s.bound && best_cost - s.bound->lower.mean > kLeastGap * best_cost;
+  return s.bound && leaves_gap(best_cost, s.bound->lower.mean);
 }
 
 /// What no policy can gain any more, as the end of a verdict: ",\nand no policy whatever ...".
@@ -127,10 +118,24 @@ Json policy_json(const Row& r) {
 
 }  // namespace
 
+bool leaves_gap(double best_cost, double lower) {
+  constexpr double kLeastGap = 1e-3;
+  return best_cost - lower > kLeastGap * best_cost;
+}
+
+int percent_decimals(double low, double high) {
+  const double width = 100 * std::abs(high - low);
+  return width >= 3 ? 0 : width >= 0.3 ? 1 : width >= 0.03 ? 2 : 3;
+}
+
 int decimals_for(const Summary& s) {
   double largest = 0;
   for (const Row& r : s.rows) largest = std::max(largest, std::abs(r.cost.mean));
   if (s.bound) largest = std::max(largest, s.bound->upper);
+  return decimals_for(largest);
+}
+
+int decimals_for(double largest) {
   if (!(largest > 0) || !std::isfinite(largest)) return 4;
   return std::clamp(3 - static_cast<int>(std::floor(std::log10(largest))), 0, 9);
 }

@@ -63,6 +63,13 @@ Summary summarise(const std::vector<Contestant>& all, int resamples, std::uint64
 
 /// Digits after the point with which the largest cost shows four.
 int decimals_for(const Summary& s);
+int decimals_for(double largest);
+/// Digits after the point of percentages, so that the interval's width shows at least one.
+/// \param low, high  shares
+int percent_decimals(double low, double high);
+/// Whether there is a gap that could be closed: below 0.1 % of the best heuristic's cost, the
+/// distance to the bound is mostly the slack of the bound itself.
+bool leaves_gap(double best_cost, double lower);
 
 /// The bound as a row among the policies; it has no score.
 Row bound_row(const BoundMeans& bound);
