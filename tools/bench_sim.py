@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-SLOTS = 64
+SLOTS = 60
 
 
 class Plant:
