@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/base.h"
@@ -27,6 +28,8 @@ struct Arguments {
   std::int64_t episodes = 0;                   ///< of --episodes; 0 = choose
   Device device = Device::automatic;
   std::string out;  ///< empty = the default path
+  std::vector<std::pair<std::string, std::string>>
+      exports;  ///< form and target, as given: {"csv", "tables"}
   bool resume = false, force = false, dry_run = false;
   bool json = false, quiet = false, verbose = false;
   std::string scenario;  ///< of --scenario

@@ -9,7 +9,7 @@
 namespace cra::tools {
 namespace {
 
-constexpr std::array<Command, 7> kCommands{{
+constexpr std::array<Command, 8> kCommands{{
     {"run", kRun, "SCENARIO.yaml", 1, 1,
      "train the agent the scenario names, evaluate it beside all heuristics and the bound",
      "The knobs of every heuristic are tuned on training episodes; all policies then meet the "
@@ -71,6 +71,15 @@ constexpr std::array<Command, 7> kCommands{{
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
+    {"export", kExport, "FILE.h5", 1, 1, "a result in the forms of other programs: tables",
+     "Several forms may be given at once. The result is checked first, as by `cra check`. Files "
+     "are\n"
+     "only replaced with --force; the same result gives the same bytes.\n"
+     "\n"
+     "--csv FILE.csv writes one table, a row per policy and test episode. --csv FOLDER writes one\n"
+     "for each kind of row: policies, episodes, training, tuning, slots, slots_by_node and "
+     "others;\n"
+     "everything that is one value is in scalars.csv.\n"},
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
@@ -97,7 +106,7 @@ constexpr std::array<Command, 7> kCommands{{
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
 
-constexpr std::array<Option, 19> kOptions{{
+constexpr std::array<Option, 20> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
      "evaluate: what to compare, several words, repeatable; decide: one result file"},
     {"scenario", 0, "SCENARIO.yaml", false, kDecide,
@@ -120,13 +129,15 @@ constexpr std::array<Option, 19> kOptions{{
      "where the network runs; auto is the CPU in this version"},
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
      "result file; default results/runs/<scenario>-s<seed>.h5 (evaluate: ...-evaluate.h5)"},
+    {"csv", 0, "FILE.csv|FOLDER", false, kExport, "tidy tables, comma-separated"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
-    {"force", 0, nullptr, false, kRun | kEvaluate, "replace existing files"},
+    {"force", 0, nullptr, false, kRun | kEvaluate | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,
      "print the resolved scenario and the planned work; write nothing"},
     {"json", 0, nullptr, false, kRun | kEvaluate | kDoctor | kBench,
      "one JSON object on stdout instead of text; errors stay text on stderr"},
-    {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck, "no progress and no notes on stderr"},
+    {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck | kExport,
+     "no progress and no notes on stderr"},
     {"verbose", 'v', nullptr, false, kRun | kEvaluate, "more notes on stderr"},
     {"markdown", 0, nullptr, false, kKeys, "as a Markdown table"},
     {"json-schema", 0, nullptr, false, kKeys, "as JSON Schema (draft 7), for editors"},

@@ -14,7 +14,8 @@ enum CommandBit : unsigned {
   kDoctor = 16,
   kBench = 32,
   kDecide = 64,
-  kAll = 127,
+  kExport = 128,
+  kAll = 255,
 };
 
 struct Command {

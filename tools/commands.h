@@ -11,6 +11,7 @@ int run(const Arguments& a);
 int evaluate(const Arguments& a);
 int decide(const Arguments& a);
 int check(const Arguments& a);
+int export_result(const Arguments& a);
 int keys(const Arguments& a);
 int bench(const Arguments& a);
 int doctor(const Arguments& a);

@@ -34,10 +34,11 @@ int dispatch(const tools::Arguments& a) {
     const char* name;
     int (*call)(const tools::Arguments&);
   };
-  static constexpr std::array<Entry, 8> kEntries{{{"run", tools::run},
+  static constexpr std::array<Entry, 9> kEntries{{{"run", tools::run},
                                                   {"evaluate", tools::evaluate},
                                                   {"decide", tools::decide},
                                                   {"check", tools::check},
+                                                  {"export", tools::export_result},
                                                   {"keys", tools::keys},
                                                   {"bench", tools::bench},
                                                   {"doctor", tools::doctor},
