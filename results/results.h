@@ -152,6 +152,27 @@ double least_cost(double lower);
 /// SHA-256 over names, shapes and data of some groups: equal for equal runs whatever the times.
 std::string digest(const RunFile& run, const std::vector<std::string>& groups);
 
+// ---- transitions -----------------------------------------------------------------------
+
+/// Episodes of one length as a learner sees them, E of T slots. Row-major.
+struct Transitions {
+  std::int64_t episodes = 0, slots = 0;
+  std::vector<std::int64_t> observation_shape, action_shape;  ///< of one slot: {N, F}, {N}
+  Data observations;            ///< [E, T + 1, observation_shape] of double or float
+  std::vector<double> actions;  ///< [E, T, action_shape]
+  std::vector<double> rewards;  ///< [E, T]
+  std::vector<std::pair<std::string, std::vector<double>>> infos;  ///< [E, T] each
+  std::vector<std::string> policy;                                 ///< [E] who decided
+  std::vector<std::int64_t> episode;                               ///< [E] which test episode
+  std::int64_t seed = 0;
+};
+/// main_data.hdf5 in the layout of Minari 0.5 (minari.farama.org, "Dataset Standards"): a group
+/// episode_0, ... for each, with observations [T + 1], actions, rewards, terminations (all false),
+/// truncations (the last slot's is true: an episode ends because time is over) and infos [T + 1],
+/// where what a slot tells stands behind it and NaN before the first. Not sealed.
+/// \throws Error  when a length does not fit
+Bytes encode_minari(const Transitions& t);
+
 // ---- statistics ------------------------------------------------------------------------
 
 /// Mean and its standard error (sample standard deviation / sqrt n; 0 when n = 1).

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 HERE = pathlib.Path(__file__).resolve().parent
-REPLAY = [sys.executable, str(HERE / "replay.py")]
+REPLAY = [sys.executable, str(HERE.parent / "tools" / "cra_replay.py")]
 ENGINES = ("h5netcdf", "netcdf4")
 
 

@@ -71,7 +71,8 @@ constexpr std::array<Command, 8> kCommands{{
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
-    {"export", kExport, "FILE.h5", 1, 1, "a result in the forms of other programs: tables",
+    {"export", kExport, "FILE.h5", 1, 1,
+     "a result in the forms of other programs: tables, datasets for offline learning",
      "Several forms may be given at once. The result is checked first, as by `cra check`. Files "
      "are\n"
      "only replaced with --force; the same result gives the same bytes.\n"
@@ -79,7 +80,16 @@ constexpr std::array<Command, 8> kCommands{{
      "--csv FILE.csv writes one table, a row per policy and test episode. --csv FOLDER writes one\n"
      "for each kind of row: policies, episodes, training, tuning, slots, slots_by_node and "
      "others;\n"
-     "everything that is one value is in scalars.csv.\n"},
+     "everything that is one value is in scalars.csv.\n"
+     "\n"
+     "--minari FOLDER writes the recorded episodes of every policy as a Minari dataset, called as "
+     "the\n"
+     "folder: observations, proportions as actions (and the share kept back behind them), minus "
+     "the\n"
+     "cost as reward, the end of time as truncation. Observations are the features that policies\n"
+     "saw where the run was told to store them (output.observations=true), else the state of each\n"
+     "node before the slot. For minari.load_dataset(NAME) the folder belongs into\n"
+     "$MINARI_DATASETS_PATH.\n"},
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
@@ -106,7 +116,7 @@ constexpr std::array<Command, 8> kCommands{{
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 }};
 
-constexpr std::array<Option, 20> kOptions{{
+constexpr std::array<Option, 21> kOptions{{
     {"policy", 0, "RESULT.h5|NAME ...", true, kEvaluate | kDecide,
      "evaluate: what to compare, several words, repeatable; decide: one result file"},
     {"scenario", 0, "SCENARIO.yaml", false, kDecide,
@@ -130,6 +140,7 @@ constexpr std::array<Option, 20> kOptions{{
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
      "result file; default results/runs/<scenario>-s<seed>.h5 (evaluate: ...-evaluate.h5)"},
     {"csv", 0, "FILE.csv|FOLDER", false, kExport, "tidy tables, comma-separated"},
+    {"minari", 0, "FOLDER", false, kExport, "recorded episodes as a Minari dataset"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
     {"force", 0, nullptr, false, kRun | kEvaluate | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,

@@ -20,7 +20,7 @@ struct Form {
   const char* option;
   void (*write)(const Export&);
 };
-constexpr std::array kForms{Form{"csv", export_csv}};
+constexpr std::array kForms{Form{"csv", export_csv}, Form{"minari", export_minari}};
 
 const Form& form_of(const std::string& option) {
   const auto* found =
