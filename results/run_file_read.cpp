@@ -280,6 +280,7 @@ void read_attributes(hid_t root, const char* format, RunFile& run) {
 }
 
 RunFile read_image(const char* format, std::span<const std::byte> bytes) {
+  if (const std::string why = heap_problem(bytes); !why.empty()) throw Error(why);
   const h5::Id file = h5::open_image(bytes);
   const h5::Id root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose, "open the root group");
   RunFile run;

@@ -39,6 +39,8 @@ std::string schema_problem(const RunFile& run, const std::string& format = kForm
 /// encode() and decode() of either format; no bound on a file is checked beyond decode()'s.
 Bytes encode_as(const char* format, const RunFile& run, int compression);
 RunFile decode_as(const char* format, std::span<const std::byte> bytes, const std::string& path);
+/// What keeps the collections of texts in an HDF5 file from being read, or "".
+std::string heap_problem(std::span<const std::byte> image);
 /// Most bytes that a file may have.
 inline constexpr std::size_t kFileLimit = std::size_t{4} << 30;
 
