@@ -319,6 +319,8 @@ RunFile decode_as(const char* format, std::span<const std::byte> bytes, const st
     refuse(
         "not as it was written: the SHA-256 at its end is missing or wrong (cut short, damaged, or "
         "changed by another program)");
+  const auto parse = [&] { read_image(format, image); };
+  if (const std::string why = trial_problem(parse, image.size()); !why.empty()) refuse(why);
   try {
     return read_image(format, image);
   } catch (const Error& e) {

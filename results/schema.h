@@ -2,6 +2,7 @@
 // results.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ Bytes encode_as(const char* format, const RunFile& run, int compression);
 RunFile decode_as(const char* format, std::span<const std::byte> bytes, const std::string& path);
 /// What keeps the collections of texts in an HDF5 file from being read, or "".
 std::string heap_problem(std::span<const std::byte> image);
+/// Calls `parse` in a child process. \returns what it died of, or "" when it returned or threw
+/// \param bytes  size of what is parsed, for the limit on its time
+std::string trial_problem(const std::function<void()>& parse, std::size_t bytes);
 /// Most bytes that a file may have.
 inline constexpr std::size_t kFileLimit = std::size_t{4} << 30;
 
