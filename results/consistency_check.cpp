@@ -108,6 +108,34 @@ void check_intervals(const RunFile& run, const std::string& path) {
   }
 }
 
+/// Sizes and counts.
+void check_sizes(const RunFile& run, const std::string& path) {
+  struct Least {
+    const char* group;
+    const char* name;
+    std::int64_t least;
+  };
+  static constexpr auto kLeast = std::to_array<Least>({{"policy", "width", 1},
+                                                       {"policy", "heads", 0},
+                                                       {"policy", "layers", 0},
+                                                       {"policy", "points", 0},
+                                                       {"policy", "weights_nodes", 0},
+                                                       {"eval", "bound_steps", 0},
+                                                       {"train", "env_steps", 0},
+                                                       {"summary", "env_steps", 0},
+                                                       {"provenance", "threads", 1},
+                                                       {"provenance", "attempts", 1}});
+  for (const Least& v : kLeast) {
+    const GroupData* g = run.group(v.group);
+    if (g == nullptr) continue;
+    const auto& x = values<std::int64_t>(*g, v.name);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (x[i] < v.least)
+        refuse(path, place(v.group, v.name, i) + " is " + std::to_string(x[i]) +
+                         ", expected at least " + std::to_string(v.least));
+  }
+}
+
 void check_links(const GroupData& node, const std::string& path) {
   if (!has(node, "link_hub")) return;
   const auto nodes = static_cast<std::int64_t>(values<std::string>(node, "node").size());
@@ -248,6 +276,7 @@ void check_pairs(const GroupData& summary, const std::string& path) {
 void check_between_groups(const RunFile& run, const std::string& path) {
   check_words(run, path);
   check_intervals(run, path);
+  check_sizes(run, path);
   check_links(*run.group("node"), path);
   check_axes(run, path);
   check_training(run, path);

@@ -170,6 +170,8 @@ class Checker {
           mean += mean_of(std::span(by_episode).subspan(i * episodes, episodes)).mean;
           ++rows;
         }
+        if (rows == 0 && values<std::string>(summary, "kind")[p] != "bound")
+          refuse(summary, "policy", p, "none of /eval");
         if (rows == 0) continue;  // a bound has no episodes of its own
         mean /= rows;
         if (!nearly(mean, stored[p]))

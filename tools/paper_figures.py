@@ -93,7 +93,7 @@ if "train" in run:
         axes.axhline(summary.bound_lower, color=BLACK, ls=":", label="certified bound (test)")
     axes.set(xlabel="env-steps of a training (thousands)", ylabel="mean cost per slot")
     axes.set_ylim(0, 1.2 * max(table.cost[best], np.nanmax(t.validation_cost.values)))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.22), fontsize=7, title_fontsize=7,
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.3), fontsize=7, title_fontsize=7,
                 title=f"mean and range of {len(t.training)} trainings" if len(t.training) > 1 else None)
     save(figure, "learning_curves")
 else:
@@ -225,7 +225,7 @@ if rows:
     axes.axvline(0, color=RED, ls="--", lw=0.8)
     axes.axvline(100, color=BLACK, ls=":", lw=0.8)
     axes.set(yticks=range(len(rows)), yticklabels=names, ylim=(-0.6, len(rows) - 0.4), xlim=(min(-5, min(low) - 5), 105),
-             xlabel="gap closed by learning, % (95 % interval)")
+             xlabel="gap closed, % (95 % interval)")
     axes.set_title("0: best tuned heuristic; 100: certified bound", fontsize=7)
     save(figure, "gap_closed")
 else:
