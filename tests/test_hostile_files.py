@@ -71,7 +71,8 @@ MUTATIONS = {
     "another version": lambda f: f.attrs.__setitem__("cra_format_version", "9.9"),
     "a segment list beside the trajectory": lambda f: f.create_group("segment"),
     "JSON that is none": set_at("tuning/knobs", "{" * 1000),
-    "control characters": set_at("summary/policy", "\x1b[2J\x07"),
+    "control characters": set_at("summary/kind", "\x1b[2J\x07"),
+    "a policy of another name": set_at("summary/policy", "nobody"),
 }
 
 
