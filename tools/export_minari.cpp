@@ -131,7 +131,7 @@ std::vector<std::string> shown_names() {
 std::string dataset_id(const std::string& target) {
   std::filesystem::path path(target);
   if (!path.has_filename()) path = path.parent_path();
-  const std::string id = path.filename().string();
+  std::string id = path.filename().string();
   const bool good = !id.empty() && id.find_first_not_of(
                                        "abcdefghijklmnopqrstuvwxyz"
                                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -185,7 +185,7 @@ std::string metadata(const Export& e, const Record& r, const results::Transition
   m["data_format"] = "hdf5";
   m["total_episodes"] = t.episodes;
   m["total_steps"] = t.episodes * t.slots;
-  m["dataset_size"] = static_cast<double>((bytes + 99999) / 100000) / 10;  // MB
+  m["dataset_size"] = std::ceil(static_cast<double>(bytes) / 1e5) / 10;  // MB
   m["jpeg_encoding"] = false;
   m["observation_space"] =
       box(seen ? "float32" : "float64", t.observation_shape, "-Infinity", "Infinity");
