@@ -201,11 +201,14 @@ struct Trajectory {
   std::vector<double> cost;            ///< [I, T]
   std::vector<double> score;           ///< [I, T]
   std::vector<double> waste;           ///< [I, T] share of the budgets granted and of no use
+  std::vector<float> observation;      ///< [I, T, N, F] as sim::observe() tells before the slot
+  std::vector<float> observation_end;  ///< [I, N, F] the same after the last slot
 };
+/// \param observations  whether to fill `observation` and `observation_end`
 Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
-                  std::int64_t episodes);
+                  std::int64_t episodes, bool observations = false);
 Trajectory record(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x,
-                  std::int64_t episodes);
+                  std::int64_t episodes, bool observations = false);
 
 // ---- explaining -------------------------------------------------------------------------
 

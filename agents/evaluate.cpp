@@ -66,11 +66,12 @@ struct Decided {
   View<const double> decisions;  // [E, A] what the pool was told
 };
 
-/// Runs who decides on the first `episodes` rows of x and calls after(batch, decided, first
-/// episode of the tile, slot) after every slot.
-template <class Who, class After>
+/// Runs who decides on the first `episodes` rows of x. Calls before(what is seen, first episode of
+/// the tile, slot) before every slot and after the last, and after(batch, decided, first episode
+/// of the tile, slot) after every slot.
+template <class Who, class Before, class After>
 void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
-                  std::int64_t episodes, After after) {
+                  std::int64_t episodes, Before before, After after) {
   const int size = sim::bundle_size(p);
   for_each_tile(tiles_of(episodes, kTile), [&](std::int64_t tile) {
     const std::int64_t first = tile * kTile, count = std::min(kTile, episodes - first);
@@ -81,11 +82,14 @@ void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
     sim::Sight sight(p);
     Column bundles(static_cast<std::size_t>(count * size));
     for (int t = 0; t < x.slots; ++t) {
-      actor->act(shown(who, sight, batch), {bundles.data(), count, size});
+      const sim::Batch& seen = shown(who, sight, batch);
+      before(seen, first, t);
+      actor->act(seen, {bundles.data(), count, size});
       const View<const double> said{bundles.data(), count, size};
       const Column told = sim::step_bundles(p, x, batch, said);
       after(batch, Decided{said, {told.data(), count, sim::decision_size(p)}}, first, t);
     }
+    before(shown(who, sight, batch), first, x.slots);
   });
 }
 
@@ -95,24 +99,33 @@ Outcome outcome_of(const Who& who, const sim::Params& p, const sim::Exogenous& x
   const auto episodes = static_cast<std::size_t>(x.episodes);
   for (const auto& link : kOutcomePerEnv) (out.*link.to).assign(episodes, 0);
   for (const auto& link : kOutcomePerNode) (out.*link.to).assign(episodes, 0);
-  run_episodes(who, p, x, x.episodes,
-               [&](const sim::Batch& b, const Decided&, std::int64_t first, int) {
-                 for (std::int64_t e = 0; e < b.envs; ++e) {
-                   const auto to = static_cast<std::size_t>(first + e);
-                   for (const auto& link : kOutcomePerEnv)
-                     (out.*link.to)[to] += (b.*link.from)[static_cast<std::size_t>(e)] / x.slots;
-                   for (const auto& link : kOutcomePerNode) {
-                     const double* from = (b.*link.from).data() + b.at(e);
-                     (out.*link.to)[to] += std::accumulate(from, from + b.nodes, 0.0) / x.slots;
-                   }
-                 }
-               });
+  run_episodes(
+      who, p, x, x.episodes, [](const sim::Batch&, std::int64_t, int) {},
+      [&](const sim::Batch& b, const Decided&, std::int64_t first, int) {
+        for (std::int64_t e = 0; e < b.envs; ++e) {
+          const auto to = static_cast<std::size_t>(first + e);
+          for (const auto& link : kOutcomePerEnv)
+            (out.*link.to)[to] += (b.*link.from)[static_cast<std::size_t>(e)] / x.slots;
+          for (const auto& link : kOutcomePerNode) {
+            const double* from = (b.*link.from).data() + b.at(e);
+            (out.*link.to)[to] += std::accumulate(from, from + b.nodes, 0.0) / x.slots;
+          }
+        }
+      });
   return out;
+}
+
+/// Where the features of an episode before a slot go; the slot after the last has its own array.
+float* observation_at(Trajectory& out, std::int64_t episode, int slot, std::size_t size) {
+  const auto i = static_cast<std::size_t>(episode);
+  const auto t = static_cast<std::size_t>(slot), slots = static_cast<std::size_t>(out.slots);
+  return slot < out.slots ? out.observation.data() + (i * slots + t) * size
+                          : out.observation_end.data() + i * size;
 }
 
 template <class Who>
 Trajectory trajectory_of(const Who& who, const sim::Params& p, const sim::Exogenous& x,
-                         std::int64_t episodes) {
+                         std::int64_t episodes, bool observations) {
   CRA_CHECK(episodes >= 0 && episodes <= x.episodes,
             "record: " + std::to_string(episodes) + " episodes asked for, " +
                 std::to_string(x.episodes) + " were drawn");
@@ -129,8 +142,22 @@ Trajectory trajectory_of(const Who& who, const sim::Params& p, const sim::Exogen
   for (const auto& link : kTrajectoryPerNode) (out.*link.to).resize(per_node);
   if (!p.pool.has_progress()) out.progress.clear();
   for (const auto& link : kTrajectoryPerEnv) (out.*link.to).resize(per_slot);
+  const auto per_env =
+      static_cast<std::size_t>(x.nodes) * static_cast<std::size_t>(sim::feature_count(p));
+  if (observations) {
+    out.observation.resize(per_slot * per_env);
+    out.observation_end.resize(static_cast<std::size_t>(episodes) * per_env);
+  }
   run_episodes(
       who, p, x, episodes,
+      [&](const sim::Batch& seen, std::int64_t first, int t) {
+        if (!observations) return;
+        std::vector<float> features(static_cast<std::size_t>(seen.envs) * per_env);
+        sim::observe(p, seen, {features.data(), seen.envs * seen.nodes, sim::feature_count(p)});
+        for (std::int64_t e = 0; e < seen.envs; ++e)
+          std::copy_n(features.data() + static_cast<std::size_t>(e) * per_env, per_env,
+                      observation_at(out, first + e, t, per_env));
+      },
       [&](const sim::Batch& b, const Decided& decided, std::int64_t first, int t) {
         for (std::int64_t e = 0; e < b.envs; ++e) {
           const std::size_t to = x.at(first + e, t), slot = to / static_cast<std::size_t>(b.nodes);
@@ -163,12 +190,12 @@ Outcome evaluate(const Oracle& oracle, const sim::Params& p, const sim::Exogenou
   return outcome_of(oracle, p, x);
 }
 Trajectory record(const Policy& policy, const sim::Params& p, const sim::Exogenous& x,
-                  std::int64_t episodes) {
-  return trajectory_of(policy, p, x, episodes);
+                  std::int64_t episodes, bool observations) {
+  return trajectory_of(policy, p, x, episodes, observations);
 }
 Trajectory record(const Oracle& oracle, const sim::Params& p, const sim::Exogenous& x,
-                  std::int64_t episodes) {
-  return trajectory_of(oracle, p, x, episodes);
+                  std::int64_t episodes, bool observations) {
+  return trajectory_of(oracle, p, x, episodes, observations);
 }
 
 }  // namespace cra::agents

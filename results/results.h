@@ -121,7 +121,27 @@ Bytes encode(const RunFile& run, int compression);
 /// Reads and checks a result file: size bounds, no external storage or links or foreign filters,
 /// schema, checksums. \throws InputError naming file, object, and what is wrong (the first thing)
 RunFile decode(std::span<const std::byte> bytes, const std::string& path);
-RunFile read_run(const std::string& path);
+
+/// Trajectories that are large lie in files of their own beside the result, its segments.
+enum class Segments {
+  follow,  ///< read them too: the run is as if it were one file
+  leave,   ///< do not: /segment stays, and there is no /trajectory
+};
+/// \throws InputError  also when a segment is missing, is not the one that was written, or does not
+/// fit the others (names it)
+RunFile read_run(const std::string& path, Segments segments = Segments::follow);
+/// Puts a run on disk. When its /trajectory has more than `segment_bytes` of numbers, its episodes
+/// go to files of at most that much (one episode at least): NAME.trajectories-00001.h5 and so on,
+/// each complete before NAME.h5 names it; segments left from a result of before are removed.
+/// \param segment_bytes  0 = all in one file   \throws Error as write_file() and encode()
+void write_run(const std::string& path, const RunFile& run, int compression,
+               std::size_t segment_bytes);
+/// Whether a file is called like a segment; reads one by itself: its /trajectory.
+/// \throws InputError as decode()
+bool named_segment(const std::string& path);
+GroupData read_segment(const std::string& path);
+/// Path of a segment of the result `path` (NAME.h5); numbers begin with 1.
+std::string segment_path(const std::string& path, std::size_t number);
 /// Everything decode() checks plus what the numbers must satisfy: proportions sum to 1 (1e-9), cost
 /// is the sum of its terms, finite costs, summary means equal means of /eval, no cost below the
 /// certified bound. \throws InputError
@@ -131,6 +151,27 @@ void check_run(const RunFile& run, const std::string& path);
 double least_cost(double lower);
 /// SHA-256 over names, shapes and data of some groups: equal for equal runs whatever the times.
 std::string digest(const RunFile& run, const std::vector<std::string>& groups);
+
+// ---- transitions -----------------------------------------------------------------------
+
+/// Episodes of one length as a learner sees them, E of T slots. Row-major.
+struct Transitions {
+  std::int64_t episodes = 0, slots = 0;
+  std::vector<std::int64_t> observation_shape, action_shape;  ///< of one slot: {N, F}, {N}
+  Data observations;            ///< [E, T + 1, observation_shape] of double or float
+  std::vector<double> actions;  ///< [E, T, action_shape]
+  std::vector<double> rewards;  ///< [E, T]
+  std::vector<std::pair<std::string, std::vector<double>>> infos;  ///< [E, T] each
+  std::vector<std::string> policy;                                 ///< [E] who decided
+  std::vector<std::int64_t> episode;                               ///< [E] which test episode
+  std::int64_t seed = 0;
+};
+/// main_data.hdf5 in the layout of Minari 0.5 (minari.farama.org, "Dataset Standards"): a group
+/// episode_0, ... for each, with observations [T + 1], actions, rewards, terminations (all false),
+/// truncations (the last slot's is true: an episode ends because time is over) and infos [T + 1],
+/// where what a slot tells stands behind it and NaN before the first. Not sealed.
+/// \throws Error  when a length does not fit
+Bytes encode_minari(const Transitions& t);
 
 // ---- statistics ------------------------------------------------------------------------
 

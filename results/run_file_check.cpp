@@ -57,19 +57,6 @@ void add_group(Sha256& hash, const GroupData& g) {
 
 // ---- checks ----------------------------------------------------------------------------
 
-// Sums of up to 1e6 terms of size about 1, in double: rounding stays below 1e6 * 1.1e-16.
-constexpr double kTolerance = 1e-9;
-
-bool close(double a, double b) {
-  return std::abs(a - b) <= kTolerance * std::max({1.0, std::abs(a), std::abs(b)});
-}
-
-std::string number(double x) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), x).ptr;
-  return {text.data(), end};
-}
-
 class Checker {
  public:
   explicit Checker(const std::string& path) : path_(path) {}
@@ -82,8 +69,8 @@ class Checker {
       for (std::size_t i = 0; i < x.size(); ++i) sum[i] += x[i];
     }
     for (std::size_t i = 0; i < cost.size(); ++i)
-      if (!close(cost[i], sum[i]))
-        refuse(g, "cost", i, number(cost[i]) + ", its terms sum to " + number(sum[i]));
+      if (!nearly(cost[i], sum[i]))
+        refuse(g, "cost", i, decimal(cost[i]) + ", its terms sum to " + decimal(sum[i]));
   }
 
   void proportions_sum_to_one(const GroupData& trajectory) const {
@@ -99,11 +86,11 @@ class Checker {
     for (std::size_t i = 0; i < p.size(); i += nodes) {
       double sum = 0;
       for (std::size_t n = i; n < i + nodes; ++n) {
-        if (p[n] < 0) refuse(trajectory, name, n, number(p[n]) + ", below 0");
+        if (p[n] < 0) refuse(trajectory, name, n, decimal(p[n]) + ", below 0");
         sum += p[n];
       }
-      if (!close(sum, 1))
-        refuse(trajectory, name, i, "the first of a slot whose sum is " + number(sum));
+      if (!nearly(sum, 1))
+        refuse(trajectory, name, i, "the first of a slot whose sum is " + decimal(sum));
     }
   }
 
@@ -111,7 +98,7 @@ class Checker {
     const auto& share = values<double>(trajectory, "reserve");
     for (std::size_t i = 0; i < share.size(); ++i)
       if (share[i] < 0 || share[i] > 1)
-        refuse(trajectory, "reserve", i, number(share[i]) + ", expected a share in [0, 1]");
+        refuse(trajectory, "reserve", i, decimal(share[i]) + ", expected a share in [0, 1]");
   }
 
   /// /eval must hold the mean over slots of every episode that /trajectory has in full.
@@ -130,11 +117,38 @@ class Checker {
           for (std::size_t t = 0; t < slots; ++t)
             sum += by_slot[(p * episodes.size() + i) * slots + t];
           const double mean = sum / static_cast<double>(slots);
-          if (!close(mean, *stored))
+          if (!nearly(mean, *stored))
             throw InputError(path_ + ": /eval/" + name + " of " + policies[p] + ", episode " +
-                             std::to_string(episodes[i]) + ", is " + number(*stored) +
-                             ", its slots in /trajectory average " + number(mean));
+                             std::to_string(episodes[i]) + ", is " + decimal(*stored) +
+                             ", its slots in /trajectory average " + decimal(mean));
         }
+      }
+    }
+  }
+
+  /// Work done and lost in /eval is that of the nodes, summed.
+  void eval_is_sum_of_nodes(const GroupData& eval, const GroupData& trajectory) const {
+    const auto& episodes = values<std::int64_t>(trajectory, "episode");
+    const auto& policies = values<std::string>(trajectory, "policy");
+    const std::size_t slots = values<std::int64_t>(trajectory, "slot").size();
+    const std::size_t per_episode = slots * values<std::string>(trajectory, "node").size();
+    const std::vector<double> none(values<double>(trajectory, "lost").size(), 0);
+    for (const char* name : {"served", "lost"}) {
+      const auto& by_node = values<double>(trajectory, name);
+      const auto& more =
+          std::string(name) == "served" ? values<double>(trajectory, "dispatched") : none;
+      for (std::size_t row = 0; row < policies.size() * episodes.size(); ++row) {
+        const std::string& policy = policies[row / episodes.size()];
+        const std::int64_t episode = episodes[row % episodes.size()];
+        const double* stored = eval_value(eval, name, policy, episode);
+        if (stored == nullptr || slots == 0) continue;
+        double sum = 0;
+        for (std::size_t i = row * per_episode; i < (row + 1) * per_episode; ++i)
+          sum += by_node[i] + more[i];
+        if (const double mean = sum / static_cast<double>(slots); !nearly(mean, *stored))
+          throw InputError(path_ + ": /eval/" + name + " of " + policy + ", episode " +
+                           std::to_string(episode) + ", is " + decimal(*stored) +
+                           ", its nodes in /trajectory have " + decimal(mean));
       }
     }
   }
@@ -156,11 +170,13 @@ class Checker {
           mean += mean_of(std::span(by_episode).subspan(i * episodes, episodes)).mean;
           ++rows;
         }
+        if (rows == 0 && values<std::string>(summary, "kind")[p] != "bound")
+          refuse(summary, "policy", p, "none of /eval");
         if (rows == 0) continue;  // a bound has no episodes of its own
         mean /= rows;
-        if (!close(mean, stored[p]))
+        if (!nearly(mean, stored[p]))
           throw InputError(path_ + ": /summary/" + name + " of " + policies[p] + " is " +
-                           number(stored[p]) + ", its episodes in /eval average " + number(mean));
+                           decimal(stored[p]) + ", its episodes in /eval average " + decimal(mean));
       }
     }
   }
@@ -189,13 +205,13 @@ class Checker {
       for (std::size_t i = 0; i < by_episode.size(); ++i)
         if (std::isnan(by_episode[i]) == there)
           refuse(eval, name, i,
-                 number(by_episode[i]) + ", while bound_reason " +
+                 decimal(by_episode[i]) + ", while bound_reason " +
                      (there ? "is empty" : "says that there is no bound"));
       if (std::string(name) == "bound_relaxed") continue;  // the summary has no mean of it
       const double mean = values<double>(summary, name)[0];
-      if (std::isnan(mean) == there || (there && !close(mean, mean_of(by_episode).mean)))
-        throw InputError(path_ + ": /summary/" + name + " is " + number(mean) +
-                         ", its episodes in /eval average " + number(mean_of(by_episode).mean));
+      if (std::isnan(mean) == there || (there && !nearly(mean, mean_of(by_episode).mean)))
+        throw InputError(path_ + ": /summary/" + name + " is " + decimal(mean) +
+                         ", its episodes in /eval average " + decimal(mean_of(by_episode).mean));
     }
     if ((values<std::int8_t>(summary, "bound_certified")[0] != 0) != there)
       throw InputError(path_ + ": /summary/bound_certified does not fit /eval/bound_reason");
@@ -204,14 +220,15 @@ class Checker {
     if (std::count(kinds.begin(), kinds.end(), "bound") != (there ? 1 : 0))
       throw InputError(path_ + ": /summary/kind must name " + (there ? "one bound" : "no bound"));
     for (std::size_t i = 0; i < kinds.size(); ++i)
-      if (kinds[i] == "bound" && !close(cost[i], values<double>(summary, "bound_lower")[0]))
-        refuse(summary, "cost", i, number(cost[i]) + ", not that of bound_lower");
+      if (kinds[i] == "bound" && !nearly(cost[i], values<double>(summary, "bound_lower")[0]))
+        refuse(summary, "cost", i, decimal(cost[i]) + ", not that of bound_lower");
     if (!there) return;
     const auto& costs = values<double>(eval, "cost");
     for (std::size_t i = 0; i < costs.size(); ++i)
       if (costs[i] < least_cost(lower[i % lower.size()]))
-        refuse(eval, "cost", i,
-               number(costs[i]) + ", below the certified bound " + number(lower[i % lower.size()]));
+        refuse(
+            eval, "cost", i,
+            decimal(costs[i]) + ", below the certified bound " + decimal(lower[i % lower.size()]));
   }
 
   void gaps_follow_from_costs(const GroupData& summary) const {
@@ -223,13 +240,17 @@ class Checker {
     const std::string& best = values<std::string>(summary, "best_heuristic")[0];
     const auto reference = std::find(policies.begin(), policies.end(), best) - policies.begin();
     for (std::size_t i = 0; i < policies.size(); ++i) {
-      if (std::isnan(closed[i])) continue;
       const bool applies =
           !best.empty() && policies[i] != best && kinds[i] != "bound" && !std::isnan(lower);
       const double top = applies ? cost[static_cast<std::size_t>(reference)] : 0;
-      if (!applies || !close(closed[i] * (top - lower), top - cost[i]))
+      if (std::isnan(closed[i])) {
+        if (applies && top - lower > 1.001e-3 * std::abs(top))  // 0.1 %, and rounding
+          refuse(summary, "gap_closed", i, "missing, though the costs say what it is");
+        continue;
+      }
+      if (!applies || !nearly(closed[i] * (top - lower), top - cost[i]))
         refuse(summary, "gap_closed", i,
-               number(closed[i]) + ", which does not follow from the costs");
+               decimal(closed[i]) + ", which does not follow from the costs");
     }
   }
 
@@ -275,6 +296,18 @@ class Checker {
 
 }  // namespace
 
+bool nearly(double a, double b) {
+  // Sums of up to 1e6 terms of size about 1, in double: rounding stays below 1e6 * 1.1e-16.
+  constexpr double kTolerance = 1e-9;
+  return std::abs(a - b) <= kTolerance * std::max({1.0, std::abs(a), std::abs(b)});
+}
+
+std::string decimal(double x) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), x).ptr;
+  return {text.data(), end};
+}
+
 double least_cost(double lower) { return lower - 1e-6 * std::abs(lower) - 1e-9; }
 
 std::string digest(const RunFile& run, const std::vector<std::string>& groups) {
@@ -303,7 +336,9 @@ void check_run(const RunFile& run, const std::string& path) {
     check.proportions_sum_to_one(*trajectory);
     check.shares_kept_back_are_shares(*trajectory);
     check.eval_is_mean_of_slots(eval, *trajectory);
+    check.eval_is_sum_of_nodes(eval, *trajectory);
   }
+  check_between_groups(run, path);
   if (const GroupData* attention = run.group("attention")) check_attention(*attention, eval, path);
   if (const GroupData* policy = run.group("policy")) check.tensors_fill_theta(*policy);
 }

@@ -15,7 +15,6 @@
 namespace cra::results {
 namespace {
 
-constexpr std::size_t kLimit = std::size_t{4} << 30;
 constexpr std::size_t kMaxChunk = std::size_t{16} << 20;
 // Deflate cannot pack more than 1032 bytes into one; Fletcher32 adds four bytes to a chunk.
 constexpr std::size_t kMaxRatio = 1040;
@@ -261,9 +260,9 @@ herr_t collect_attribute(hid_t, const char* name, const H5A_info_t*, void* out) 
 }
 
 /// Reads the root attributes; the fixed ones are checked and left out.
-void read_attributes(hid_t root, RunFile& run) {
-  CRA_CHECK(h5::read_attribute(root, "cra_format") == kFormat,
-            std::string("attribute cra_format is not ") + kFormat);
+void read_attributes(hid_t root, const char* format, RunFile& run) {
+  CRA_CHECK(h5::read_attribute(root, "cra_format") == format,
+            std::string("attribute cra_format is not ") + format);
   const std::string version = h5::read_attribute(root, "cra_format_version");
   CRA_CHECK(version == kFormatVersion,
             "has format version " + version + ", this program reads version " + kFormatVersion);
@@ -280,14 +279,15 @@ void read_attributes(hid_t root, RunFile& run) {
     if (!fixed.contains(name)) run.attributes.emplace_back(name, h5::read_attribute(root, name));
 }
 
-RunFile read_image(std::span<const std::byte> bytes) {
+RunFile read_image(const char* format, std::span<const std::byte> bytes) {
+  if (const std::string why = heap_problem(bytes); !why.empty()) throw Error(why);
   const h5::Id file = h5::open_image(bytes);
   const h5::Id root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose, "open the root group");
   RunFile run;
-  read_attributes(root, run);
+  read_attributes(root, format, run);
   for (const std::string& name : names_in(root))
     run.groups.push_back(read_group(name, {file, bytes.size()}));
-  if (const std::string why = schema_problem(run); !why.empty()) throw Error(why);
+  if (const std::string why = schema_problem(run, format); !why.empty()) throw Error(why);
   return run;
 }
 
@@ -303,9 +303,14 @@ std::span<const std::byte> unsealed(std::span<const std::byte> bytes) {
 }  // namespace
 
 RunFile decode(std::span<const std::byte> bytes, const std::string& path) {
+  return decode_as(kFormat, bytes, path);
+}
+
+RunFile decode_as(const char* format, std::span<const std::byte> bytes, const std::string& path) {
   constexpr std::array<unsigned char, 8> signature{0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
   const auto refuse = [&](const std::string& why) { throw InputError(path + ": " + why); };
-  if (bytes.size() > kLimit) refuse("larger than 4 GiB, which is more than a result file may have");
+  if (bytes.size() > kFileLimit)
+    refuse("larger than 4 GiB, which is more than a result file may have");
   if (bytes.size() < signature.size() ||
       std::memcmp(bytes.data(), signature.data(), signature.size()) != 0)
     refuse("not an HDF5 file");
@@ -314,13 +319,13 @@ RunFile decode(std::span<const std::byte> bytes, const std::string& path) {
     refuse(
         "not as it was written: the SHA-256 at its end is missing or wrong (cut short, damaged, or "
         "changed by another program)");
+  const auto parse = [&] { read_image(format, image); };
+  if (const std::string why = trial_problem(parse, image.size()); !why.empty()) refuse(why);
   try {
-    return read_image(image);
+    return read_image(format, image);
   } catch (const Error& e) {
     throw InputError(path + ": " + e.what());
   }
 }
-
-RunFile read_run(const std::string& path) { return decode(read_file(path, kLimit), path); }
 
 }  // namespace cra::results

@@ -187,13 +187,16 @@ std::string storable(const std::string& text) {
   return out;
 }
 
-Bytes encode(const RunFile& run, int compression) {
+Bytes encode(const RunFile& run, int compression) { return encode_as(kFormat, run, compression); }
+
+Bytes encode_as(const char* format, const RunFile& run, int compression) {
   CRA_CHECK(compression >= 0 && compression <= 9,
             "result: compression " + std::to_string(compression) + " is outside [0, 9]");
-  if (const std::string why = schema_problem(run); !why.empty()) throw Error("result: " + why);
+  if (const std::string why = schema_problem(run, format); !why.empty())
+    throw Error("result: " + why);
   h5::Id file = h5::create_file();
   h5::write_attribute(file, "Conventions", kConventions);
-  h5::write_attribute(file, "cra_format", kFormat);
+  h5::write_attribute(file, "cra_format", format);
   h5::write_attribute(file, "cra_format_version", kFormatVersion);
   for (const auto& [name, value] : run.attributes) h5::write_attribute(file, name, storable(value));
   for (const GroupData& g : run.groups) write_group(file, g, compression);

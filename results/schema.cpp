@@ -42,7 +42,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"node", "dynamics", "str", "node", "1", "queue: work waits; progress: service becomes progress", true},
     {"node", "capacity", "f8", "node", "wu/slot", "most work the node can do in a slot", true},
     {"node", "needs", "f8", "node,resource", "ru/wu", "resource per unit of work", true},
-    {"node", "error_kind", "str", "", "1", "error of queue nodes: backlog, miss, deadline or anytime", true},
+    {"node", "error_kind", "str", "", "1", "error of queue nodes: backlog, linear, miss, deadline or anytime", true},
     {"node", "error_scale", "f8", "node", "wu", "backlog at which the error of a queue node is 1/2, or 1 where it is linear", true, true},
     {"node", "error_mean", "f8", "node", "wu/slot", "mean arrivals that missed work is divided by", false, true},
     {"node", "deadline", "f8", "node", "slot", "slots that work has, with the one it arrives in", false, true},
@@ -57,7 +57,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"node", "progress_exponent", "f8", "node", "1", "exponent of the power law", true, true},
     {"node", "progress_scale", "f8", "node", "wu", "progress at which the fall of the error is under way", true, true},
     {"node", "action", "str", "", "1", "what a decision holds: bundle, per_resource or raw", true},
-    {"node", "conflict", "str", "", "1", "who gets what a node at its capacity cannot take", true},
+    {"node", "conflict", "str", "", "1", "who gets what a node at its capacity cannot take: waterfill, none, priority, round_robin, maxmin or gps", true},
     {"node", "quantum", "f8", "", "ru", "most that round_robin gives a node in its turn", true},
     {"node", "service", "str", "", "1", "fluid or lottery", true},
     {"node", "completion", "f8", "node", "1", "probability that the job a lottery drew is done in the slot", true, true},
@@ -130,6 +130,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"trajectory", "reference_error", "f8", "episode", "1", "mean error of equal weights in the episode, for the score", false},
     {"trajectory", "health", "f8", "episode,slot,node", "1", "noisy sign of wear", true, true},
     {"trajectory", "resource", "str", "resource", "1", "name of the resource, where weights are per resource", false},
+    {"trajectory", "feature", "str", "feature", "1", "name of the feature, where observations are stored", false},
     {"trajectory", "ticket", "f8", "episode,slot", "1", "draw of the lottery that says whom it serves", true, true},
     {"trajectory", "completion", "f8", "episode,slot", "1", "draw of the lottery that says whether the job is done", true, true},
     {"trajectory", "proportion", "f8", "policy,episode,slot,node", "1", "share of the placed budget the policy asked for", true},
@@ -150,6 +151,14 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
     {"trajectory", "cost", "f8", "policy,episode,slot", "1", "sum of the cost terms", true},
     {"trajectory", "score", "f8", "policy,episode,slot", "1", "importance-weighted performance score", true},
     {"trajectory", "waste", "f8", "policy,episode,slot", "1", "granted and of no use: share of the budgets, mean over resources", true},
+    {"trajectory", "observation", "f4", "policy,episode,slot,node,feature", "1", "features that the policy saw before the slot, not normalised", false},
+    {"trajectory", "observation_end", "f4", "policy,episode,node,feature", "1", "features that it would have seen after the last slot", false},
+
+    {"segment", "segment", "i8", "segment", "1", "number of the segment, from 1", true},
+    {"segment", "file", "str", "segment", "1", "name of the file, in the folder of this one", true},
+    {"segment", "sha256", "str", "segment", "1", "SHA-256 of the file, hexadecimal", true},
+    {"segment", "first_episode", "i8", "segment", "1", "number of the first episode it holds", true},
+    {"segment", "episodes", "i8", "segment", "1", "number of episodes it holds", true},
 
     {"attention", "episode", "i8", "episode", "1", "number of the test episode", true},
     {"attention", "slot", "i8", "slot", "1", "number of the slot", true},
@@ -234,7 +243,7 @@ constexpr auto kSchema = std::to_array<VariableSpec>({
 // clang-format on
 
 /// A run that only evaluates has no /train, /policy or /tuning; /trajectory and /attention can be
-/// switched off.
+/// switched off; /segment is there when /trajectory lies in files of its own.
 constexpr std::array<std::string_view, 4> kRequiredGroups{"provenance", "node", "eval", "summary"};
 
 const Axis* find_axis(const GroupData& g, std::string_view name) {
@@ -363,15 +372,20 @@ std::size_t length(const Data& data) {
   return std::visit([](const auto& x) { return x.size(); }, data);
 }
 
-std::string schema_problem(const RunFile& run) {
+std::string schema_problem(const RunFile& run, const std::string& format) {
   std::set<std::string> groups;
+  const bool segment = format == kSegmentFormat;
   for (const GroupData& g : run.groups) {
     if (!groups.insert(g.name).second) return "/" + g.name + " is there twice";
+    if (segment && g.name != "trajectory") return "/" + g.name + " is not a group of a segment";
     if (std::string why = group_problem(g); !why.empty()) return why;
   }
+  if (segment && groups.empty()) return "/trajectory is missing";
   for (const std::string_view name : kRequiredGroups)
-    if (!groups.contains(std::string(name)))
+    if (!segment && !groups.contains(std::string(name)))
       return std::string("/").append(name).append(" is missing");
+  if (groups.contains("segment") && groups.contains("trajectory"))
+    return "/trajectory is there and /segment, which says that it lies in other files";
   std::set<std::string> attributes;
   for (const auto& [name, value] : run.attributes)
     if (!attributes.insert(name).second) return "attribute " + name + " is there twice";

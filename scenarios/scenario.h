@@ -3,6 +3,7 @@
 // all errors are reported at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ namespace cra::scenarios {
 struct Output {
   int trajectories = 2;
   int compression = 1;
+  bool observations = false;
+  std::int64_t segment_mib = 256;
 };
 template <class V>
 void fields(V& v, Output& o) {
@@ -24,6 +27,15 @@ void fields(V& v, Output& o) {
     "evaluation episodes stored slot by slot for each policy");
   v("compression", o.compression, Range{0, 9}, "",
     "gzip level of the arrays in the result file; 0 = none");
+  v("observations", o.observations,
+    "also store the features that each policy saw in them; may double the file");
+  v("segment_mib", o.segment_mib, Range{0, 2048}, "MiB",
+    "trajectories of more than this go to files of at most this beside the result; 0 = never");
+}
+
+/// The bound on a file of trajectories in bytes; 0 = none.
+inline std::size_t segment_bytes(const Output& o) {
+  return static_cast<std::size_t>(o.segment_mib) << 20;
 }
 
 /// The parameters a scenario file sets.

@@ -399,7 +399,8 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
                                  {"episode", numbers(size.recorded)},
                                  {"slot", numbers(size.slots)},
                                  {"node", names("n", size.nodes)},
-                                 {"resource", std::vector<std::string>{"resource"}}},
+                                 {"resource", std::vector<std::string>{"resource"}},
+                                 {"feature", std::vector<std::string>{"backlog", "importance"}}},
                                 recorder.trajectory_};
   trajectory.variables.push_back({"arrivals", head(x.arrivals)});
   trajectory.variables.push_back({"availability", head(x.availability)});
@@ -412,6 +413,11 @@ inline results::RunFile sample_run(const SampleSize& size = {}) {
   const std::vector<double> no_draws(static_cast<std::size_t>(size.recorded * size.slots), kNone);
   trajectory.variables.push_back({"ticket", no_draws});
   trajectory.variables.push_back({"completion", no_draws});
+  std::vector<float> seen(2 * 2 * exogenous);  // policy, feature
+  std::iota(seen.begin(), seen.end(), 0.0f);
+  trajectory.variables.push_back({"observation", seen});
+  seen.resize(seen.size() / static_cast<std::size_t>(size.slots));
+  trajectory.variables.push_back({"observation_end", seen});
   run.groups.push_back(std::move(trajectory));
   run.groups.push_back(sample_attention(size));
   run.groups.push_back(sample_policy(size.knobs));

@@ -246,7 +246,10 @@ class Refusals(unittest.TestCase):
             for name in ("cost", "error_cost"):
                 f["eval/" + name][...] = 1e200
             f["summary/cost"][...] = np.where(f["summary/kind"].asstr()[:] == "bound", f["summary/cost"][:], 1e200)
-            f["summary/gap_closed"][...] = np.nan
+            closes = (f["summary/kind"].asstr()[:] != "bound") & (f["summary/policy"].asstr()[:] != f["summary/best_heuristic"].asstr()[()])
+            f["summary/gap_closed"][...] = np.where(closes, 0.0, np.nan)
+            for name in ("paired_difference", "paired_se", "ci_low", "ci_high", "episodes_won"):
+                f["summary/" + name][...] = np.where(np.isnan(f["summary/" + name][:]), np.nan, 0.0)
             del f["trajectory"]
 
         changed("huge.h5", "b.h5", cost)

@@ -13,9 +13,11 @@ import unittest
 import h5py
 import numpy as np
 
-import replay
+TOOLS = pathlib.Path(__file__).resolve().parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+import cra_replay  # noqa: E402
 
-REPLAY = [sys.executable, str(pathlib.Path(__file__).resolve().parent / "replay.py")]
+REPLAY = [sys.executable, str(TOOLS / "cra_replay.py")]
 
 # One update is enough for a policy whose decisions are no round numbers, and whose attention has a say.
 COMMON = """
@@ -335,7 +337,7 @@ def marginal_values(c, d, p, i, t):
     def cost(n, eps):
         changed = {**d, "proportion": d["proportion"].copy()}
         changed["proportion"][p, i, t] = (1 - eps) * share + eps * (np.arange(len(share)) == n)
-        return sum(now["cost"] for slot, now in replay.replay(c, changed, p, i) if slot >= t)
+        return sum(now["cost"] for slot, now in cra_replay.replay(c, changed, p, i) if slot >= t)
 
     low = [0 if lottery or share[n] <= 2e-5 else -step for n in range(len(share))]
     return np.array([(cost(n, low[n]) - cost(n, step)) / (step - low[n]) for n in range(len(share))])

@@ -281,7 +281,7 @@ TEST_CASE("check_run: the bound is there everywhere or nowhere, and no policy be
         }).starts_with("x.h5: /eval/bound_lower[0] (row-major) is "));
   CHECK(complaint([](Run r) { values_of<std::int8_t>(r, "summary", "bound_certified")[0] = 0; }) ==
         "x.h5: /summary/bound_certified does not fit /eval/bound_reason");
-  CHECK(complaint([](Run r) { values_of<std::string>(r, "summary", "kind")[2] = "expert"; }) ==
+  CHECK(complaint([](Run r) { values_of<std::string>(r, "summary", "kind")[0] = "bound"; }) ==
         "x.h5: /summary/kind must name one bound");
   CHECK(complaint([](Run r) {
           values_of<double>(r, "summary", "cost")[2] += 1e-6;

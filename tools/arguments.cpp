@@ -137,7 +137,7 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "episodes") a.episodes = whole_number("--episodes", values.at(0), 1, 1000000);
   if (name == "device") a.device = device_of(values.at(0));
   if (name == "out") a.out = values.at(0);
-  if (name == "csv" || name == "onnx" || name == "safetensors")
+  if (name == "csv" || name == "minari" || name == "onnx" || name == "safetensors")
     a.exports.emplace_back(name, values.at(0));
 }
 
@@ -188,7 +188,7 @@ void check_operands(const Arguments& a, const Command& c) {
     throw UsageError("cra decide needs --policy: a result file with a learned policy");
   }
   if (c.bit == kExport && a.exports.empty()) {
-    throw UsageError("cra export needs a form: --csv, --onnx or --safetensors");
+    throw UsageError("cra export needs a form: --csv, --minari, --onnx or --safetensors");
   }
   if (a.markdown && a.json_schema) {
     throw UsageError("--markdown and --json-schema are two forms of one list: give one of them");

@@ -35,7 +35,7 @@ struct Arguments {
   std::string scenario;  ///< of --scenario
   std::string from;      ///< of --from
   bool describe = false, keep_going = false, features = false;
-  std::string against;   ///< of --against
+  std::string against;  ///< of --against
   bool markdown = false, json_schema = false;
   bool help = false;
   std::vector<std::string> words;  ///< the call as it was given, the program's name first

@@ -14,6 +14,16 @@ Texts policy_names(const std::vector<Candidate>& all) {
   return names;
 }
 
+/// A column of every policy's trajectory, one after the other.
+template <class Value>
+std::vector<Value> joined(const std::vector<Candidate>& all,
+                          std::vector<Value> agents::Trajectory::*column) {
+  std::vector<Value> rows;
+  for (const Candidate& c : all)
+    rows.insert(rows.end(), (c.trajectory.*column).begin(), (c.trajectory.*column).end());
+  return rows;
+}
+
 /// Progress of every policy; missing at queue nodes, where it means nothing.
 Doubles progress_of(const std::vector<Candidate>& all, const sim::Pool& pool) {
   Doubles rows;
@@ -87,10 +97,7 @@ GroupData trajectory_group(const std::vector<Candidate>& all, const sim::Params&
                                                       x.reference_error.begin() + episodes)});
   using T = agents::Trajectory;
   auto add = [&](const char* name, Doubles T::*column) {
-    Doubles rows;
-    for (const Candidate& c : all)
-      rows.insert(rows.end(), (c.trajectory.*column).begin(), (c.trajectory.*column).end());
-    g.variables.push_back({name, std::move(rows)});
+    g.variables.push_back({name, joined(all, column)});
   };
   add("proportion", &T::proportion);
   if (p.pool.action == sim::Action::per_resource) {
@@ -113,6 +120,11 @@ GroupData trajectory_group(const std::vector<Candidate>& all, const sim::Params&
   add("cost", &T::cost);
   add("score", &T::score);
   add("waste", &T::waste);
+  if (!all.front().trajectory.observation.empty()) {
+    g.axes.push_back({"feature", sim::feature_names(p)});
+    g.variables.push_back({"observation", joined(all, &T::observation)});
+    g.variables.push_back({"observation_end", joined(all, &T::observation_end)});
+  }
   return g;
 }
 

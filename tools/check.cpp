@@ -29,6 +29,11 @@ bool named_result(const std::string& path) {
 
 /// \returns what the file is, in words
 std::string check_file(const std::string& path) {
+  if (results::named_segment(path)) {
+    const results::GroupData part = results::read_segment(path);
+    const auto& episodes = results::values<std::int64_t>(part, "episode");
+    return "segment of a result, " + std::to_string(episodes.size()) + " episodes";
+  }
   if (is_hdf5(path) || named_result(path)) {
     const results::RunFile run = results::read_run(path);
     results::check_run(run, path);

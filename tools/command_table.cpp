@@ -110,7 +110,7 @@ constexpr auto kCommands = std::to_array<Command>({
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
      "scenario. Prints `FILE: ok ...` for the good ones; exits with 3 when any is bad.\n"},
     {"export", kExport, "FILE.h5", 1, 1,
-     "a result in the forms of other programs: tables, the policy",
+     "a result in the forms of other programs: tables, datasets, the policy",
      "Several forms may be given at once. The result is checked first, as by `cra check`. Files "
      "are\n"
      "only replaced with --force; the same result gives the same bytes.\n"
@@ -119,6 +119,15 @@ constexpr auto kCommands = std::to_array<Command>({
      "for each kind of row: policies, episodes, training, tuning, slots, slots_by_node and "
      "others;\n"
      "everything that is one value is in scalars.csv.\n"
+     "\n"
+     "--minari FOLDER writes the recorded episodes of every policy as a Minari dataset, called as "
+     "the\n"
+     "folder: observations, proportions as actions (and the share kept back behind them), minus "
+     "the\n"
+     "cost as reward, the end of time as truncation. Observations are the features that policies\n"
+     "saw where the run was told to store them (output.observations=true), else the state of each\n"
+     "node before the slot. For minari.load_dataset(NAME) the folder belongs into\n"
+     "$MINARI_DATASETS_PATH.\n"
      "\n"
      "--onnx FILE.onnx writes the learned policy as a graph (operator set 13) from raw features\n"
      "[batch, nodes, features] to proportions [batch, nodes], as cra decide answers; where it "
@@ -185,6 +194,7 @@ constexpr auto kOptions = std::to_array<Option>({
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
      "result file; default results/runs/<scenario>-s<seed>{,-evaluate,-repeat}.h5"},
     {"csv", 0, "FILE.csv|FOLDER", false, kExport, "tidy tables, comma-separated"},
+    {"minari", 0, "FOLDER", false, kExport, "recorded episodes as a Minari dataset"},
     {"onnx", 0, "FILE.onnx", false, kExport, "the learned policy as a graph for other runtimes"},
     {"safetensors", 0, "FILE.safetensors", false, kExport, "the parameters of the learned policy"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},

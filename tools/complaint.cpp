@@ -11,8 +11,18 @@
 namespace cra::tools {
 namespace {
 
+/// Names in a stranger's file may hold what moves a terminal's cursor.
+std::string harmless(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const bool control = (static_cast<unsigned char>(c) < 32 && c != '\n' && c != '\t') || c == 127;
+    out += control ? '?' : c;
+  }
+  return out;
+}
+
 int tell_error(const std::string& place, const std::string& text, int code) {
-  tell(place + ": " + coloured("error:", Colour::red) + " " + text + "\n");
+  tell(harmless(place) + ": " + coloured("error:", Colour::red) + " " + harmless(text) + "\n");
   return code;
 }
 

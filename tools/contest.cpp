@@ -113,7 +113,8 @@ void meet(std::vector<Candidate>& all, const scenarios::Settings& s, const sim::
     check_stop();
     const auto run = [&](const auto& who) {
       c.outcome = agents::evaluate(who, s.sim, x);
-      if (recorded > 0) c.trajectory = agents::record(who, s.sim, x, recorded);
+      if (recorded > 0)
+        c.trajectory = agents::record(who, s.sim, x, recorded, s.output.observations);
     };
     c.oracle ? run(*c.oracle) : run(*c.policy);
     progress.step(++done, c.name);

@@ -102,7 +102,7 @@ class Controller {
 
 int decide(const Arguments& a) {
   const std::string path = result_of(a);
-  const results::RunFile run = results::read_run(path);
+  const results::RunFile run = results::read_run(path, results::Segments::leave);
   if (run.group("policy") == nullptr)
     throw InputError(path + ": there is no learned policy in it (no group /policy)");
   const scenarios::Scenario scenario = scenario_of(a, run, path);

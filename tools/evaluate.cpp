@@ -73,7 +73,7 @@ struct Stored {
 std::vector<Stored> read_policies(const std::vector<std::string>& files) {
   std::vector<Stored> all;
   for (const std::string& file : files) {
-    results::RunFile run = results::read_run(file);
+    results::RunFile run = results::read_run(file, results::Segments::leave);
     if (run.group("policy") == nullptr)
       throw InputError(file + ": there is no learned policy in it (no group /policy)");
     std::erase_if(run.groups, [](const results::GroupData& g) {
@@ -125,7 +125,7 @@ ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& 
   const Summary summary = compare(all, s, bound);
   const results::RunFile file =
       assemble(c.scenario, about, all, tunings, x, {}, bound, summary, explained);
-  results::write_file(out.result, results::encode(file, s.output.compression));
+  results::write_run(out.result, file, s.output.compression, scenarios::segment_bytes(s.output));
   return {c.name(), c.title, c.file, c.varied, summary, headline_of(file, s, out.result)};
 }
 

@@ -20,8 +20,8 @@ struct Form {
   const char* option;
   void (*write)(const Export&);
 };
-constexpr std::array kForms{Form{"csv", export_csv}, Form{"onnx", export_onnx},
-                            Form{"safetensors", export_safetensors}};
+constexpr std::array kForms{Form{"csv", export_csv}, Form{"minari", export_minari},
+                            Form{"onnx", export_onnx}, Form{"safetensors", export_safetensors}};
 
 const Form& form_of(const std::string& option) {
   const auto* found =

@@ -22,6 +22,11 @@ struct Export {
 /// row: see FORMAT.md, "Tables".
 void export_csv(const Export& e);
 
+/// The recorded episodes of every policy as a Minari dataset, whose id is the name of the target
+/// folder: data/main_data.hdf5 and data/metadata.json in it. Observations are the features that the
+/// policies saw where the result has them (output.observations), else the state of the pool before
+/// the slot. \throws InputError  when no episode was recorded
+void export_minari(const Export& e);
 /// The learned policy as an ONNX model: see FORMAT.md, "The policy in other programs". \throws
 /// InputError  when there is none
 void export_onnx(const Export& e);

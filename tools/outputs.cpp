@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "results/results.h"
+
 namespace cra::tools {
 namespace {
 
@@ -82,6 +84,8 @@ void refuse_existing(const Arguments& a, const Outputs& o) {
     const std::string again = a.command == "run" ? ", --resume prints it again" : "";
     throw Error(o.result + " exists; --force replaces it" + again);
   }
+  if (const std::string segment = results::segment_path(o.result, 1); exists(segment))
+    throw Error(segment + " is there, of a result that is not; --force replaces it");
   if (a.command != "run") return;
   for (const std::string& left : {o.checkpoint, o.checkpoint + ".previous", o.metrics}) {
     if (exists(left)) {

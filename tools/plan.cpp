@@ -48,7 +48,8 @@ std::string plan_text(const scenarios::Settings& s, bool train, std::size_t poli
   const double recorded =
       static_cast<double>(std::min<std::int64_t>(s.output.trajectories, e.episodes));
   const double per_policy =
-      64.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (9 * nodes + 7);
+      64.0 * static_cast<double>(e.episodes) + 8 * recorded * slots * (9 * nodes + 7) +
+      (s.output.observations ? 4 * recorded * (slots + 1) * nodes * features : 0.0);
   double disk = static_cast<double>(policies) * per_policy + recorded * drawn + 4e5;
   if (nodes <= agents::kMostExplained) {
     const auto episodes = static_cast<double>(std::min(e.explained_episodes, e.episodes));

@@ -286,9 +286,9 @@ void warn_of_edges(const std::vector<agents::Tuning>& all, std::int64_t tuning_e
          " on the edge of the grid: a wider one might lower its cost\n");
 }
 
-void write_result(const results::RunFile& run, const Outputs& out, int compression) {
+void write_result(const results::RunFile& run, const Outputs& out, const scenarios::Output& how) {
   try {
-    results::write_file(out.result, results::encode(run, compression));
+    results::write_run(out.result, run, how.compression, scenarios::segment_bytes(how));
   } catch (const Error& e) {
     throw Error(std::string(e.what()) + "; the training is safe in " + out.checkpoint +
                 ", --resume tries again");
@@ -370,7 +370,7 @@ int run(const Arguments& a) {
     const Summary summary = compare(all, s, bound);
     const results::RunFile file =
         assemble(scenario, about, all, tunings, x, session.trainings(), bound, summary, explained);
-    write_result(file, out, s.output.compression);
+    write_result(file, out, s.output);
     return finish(a, original, summary, headline_of(file, s, out.result));
   } catch (const Stopped& stop) {
     progress.clear();

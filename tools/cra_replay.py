@@ -1,9 +1,14 @@
 #!/usr/bin/python3
 """Recomputes every slot of /trajectory from the equations of results/FORMAT.md, without cra.
 
-Usage: replay.py RESULT.h5. Exit 0 when all agree to 1e-9, 1 otherwise.
+usage: tools/cra_replay.py RESULT.h5     exit 0 when all agree to 1e-9, 1 otherwise
+
+In Python, tools/cra_results.py has it as Result.replay(). Written from the equations and not from
+the program, which tests hold against it; needs numpy and h5py.
 """
+import pathlib
 import sys
+
 import h5py
 import numpy as np
 
@@ -235,10 +240,9 @@ def replay(c, d, p, i, equal=False):
         yield t, now
 
 
-def main(path):
-    with h5py.File(path) as f:
-        c = {name: x[()] for name, x in f["node"].items()}
-        d = {name: x[()] for name, x in f["trajectory"].items()}
+def errors(c, d):
+    """Largest distance of what is stored from what follows, by variable, and the number of slots.
+    c: arrays of /node, d: of /trajectory, by name."""
     worst, checked = {}, 0
     if c["score_kind"] == b"reference":
         equal = [np.mean([now["error"] for _, now in replay(c, d, 0, i, equal=True)])
@@ -252,6 +256,29 @@ def main(path):
                 off = np.where(np.isnan(stored) & np.isnan(value), 0, np.abs(stored - value)).max()
                 worst[name] = max(worst.get(name, 0.0), off if np.isfinite(off) else np.inf)
             checked += 1
+    return worst, checked
+
+
+def load(path):
+    """Arrays of /node and /trajectory by name; the segments of a trajectory put together."""
+    with h5py.File(path) as f:
+        c = {name: x[()] for name, x in f["node"].items()}
+        if "trajectory" in f:
+            return c, {name: x[()] for name, x in f["trajectory"].items()}
+        parts = [pathlib.Path(path).parent / pathlib.Path(name.decode()).name for name in f["segment/file"]]
+    whole, axes = {}, {}
+    for part in parts:
+        with h5py.File(part) as f:
+            for name, x in f["trajectory"].items():
+                whole.setdefault(name, []).append(x[()])
+                # An array knows its axes by the scales that are attached to it; a scale is its own.
+                axes[name] = [name] if h5py.h5ds.is_scale(x.id) else [dim.keys()[0] for dim in x.dims]
+    return c, {name: np.concatenate(x, axes[name].index("episode")) if "episode" in axes[name] else x[0]
+               for name, x in whole.items()}
+
+
+def main(path):
+    worst, checked = errors(*load(path))
     print(f"{checked} slots,", ", ".join(f"{name} {off:.1e}" for name, off in worst.items()))
     return 0 if checked and max(worst.values()) <= 1e-9 else 1
 
