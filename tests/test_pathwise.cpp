@@ -29,7 +29,7 @@ Network random_network(const sim::Params& p, Rule base, std::uint64_t seed) {
   n.feature_mean.assign(n.features.size(), 0.5);
   n.feature_scale.assign(n.features.size(), 0.7);
   n.theta = attention::initial_parameters(n.shape, seed);
-  const ThetaLayout layout(n.shape);
+  const ThetaLayout layout(n.shape, n.resource_heads);
   for (std::int64_t k = layout.head(); k < layout.size(); ++k)
     n.theta.push_back(static_cast<float>(
         0.15 * Draws(seed, EpisodeSet::tuning, k, Stream::weights, 0, 0).normal()));
