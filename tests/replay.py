@@ -61,16 +61,17 @@ def clip_and_give(rule, w, cap, needs, budgets, importance, quantum, t):
     return s, 0 * left
 
 
-def granted(c, w, told, importance, t, r):
+def granted(c, w, told, tilt, importance, t, r):
     """Commanded rates, and the share of the budgets that is granted and of no use. told: shares of
-    each resource as stored, which must be those that follow from the bundle w."""
+    each resource as stored, which must be those that follow from the bundle w, and from the tilt [K, N]
+    of a policy with resource heads; 1 of any other."""
     cap, needs, budgets = c["capacity"], c["needs"], (1 - r) * c["budgets"]
     idle = np.zeros(len(budgets))
     if c["service"] == b"lottery":
         return w * c["completion"] * c["job"], 0.0
     if c["action"] == b"per_resource":
         # What the bundle would be granted, in shares of each resource.
-        rates = needs * waterfill(w, cap, needs, budgets)[:, None]
+        rates = needs * waterfill(w, cap, needs, budgets)[:, None] * np.transpose(tilt)
         rates = np.maximum(rates, 1e-9 * rates.max(0))
         P = (rates / rates.sum(0)).T
         if told is not None and np.abs(P - told).max() > 1e-9:
@@ -179,6 +180,21 @@ def scores(c, error, reference):
     return (1 - np.minimum(error, 1)) / max(0.05, 0.05 * np.log(np.exp(error / 0.05).sum()))
 
 
+def tilts(file, c, d):
+    """What resource heads made of the shares that follow from the bundles, [policies, I, T, K, N]; None
+    where there are none. The network is not run again: only that its shares are used is checked."""
+    if "policy" not in file or b"resource_head.weight" not in list(file["policy/tensor"][()]):
+        return None
+    tilt = np.ones(d["resource_proportion"].shape)
+    p = list(d["policy"]).index(file["summary/learned"][()])
+    for i, t in np.ndindex(d["proportion"].shape[1:3]):
+        rates = waterfill(d["proportion"][p, i, t], c["capacity"], c["needs"],
+                          (1 - d["reserve"][p, i, t]) * c["budgets"])
+        for k, need in enumerate(c["needs"].T):
+            np.divide(d["resource_proportion"][p, i, t, k], need * rates, out=tilt[p, i, t, k], where=need > 0)
+    return tilt
+
+
 def replay(c, d, p, i, equal=False):
     """Yields, slot by slot, all that /trajectory should hold of policy p in episode i; or what equal
     weights without a reserve would lead to."""
@@ -193,7 +209,8 @@ def replay(c, d, p, i, equal=False):
         arrivals = d["arrivals"][i, t]
         w = np.full(n, 1 / n) if equal else d["proportion"][p, i, t]
         told = None if equal or "resource_proportion" not in d else d["resource_proportion"][p, i, t]
-        grant, waste = granted(c, w, told, W, t, r)
+        tilt = 1 if equal or "tilt" not in d else d["tilt"][p, i, t]
+        grant, waste = granted(c, w, told, tilt, W, t, r)
         lag = 1.0 if c["service"] == b"lottery" else c["lag"]
         rate = (1 - lag) * before + lag * grant
         up = d["availability"][i, t] * cap
@@ -239,6 +256,8 @@ def main(path):
     with h5py.File(path) as f:
         c = {name: x[()] for name, x in f["node"].items()}
         d = {name: x[()] for name, x in f["trajectory"].items()}
+        if (tilt := tilts(f, c, d)) is not None:
+            d["tilt"] = tilt
     worst, checked = {}, 0
     if c["score_kind"] == b"reference":
         equal = [np.mean([now["error"] for _, now in replay(c, d, 0, i, equal=True)])

@@ -47,6 +47,9 @@ SMALL = {
                      "workload.failures={kind: outages, up: 0.8}"],
     "per_resource": ["pool={nodes: 5, action: per_resource, lag: 0.3, resources: [{name: a, need: "
                      "[1, 2, 1, 2, 1], budget: 5}, {name: b, need: 1, budget: 4}]}"],
+    "resource_heads": ["pool={nodes: 5, action: per_resource, lag: 0.3, resources: [{name: a, need: "
+                       "[1, 2, 1, 2, 1], budget: 5}, {name: b, need: 1, budget: 4}]}",
+                       "agent.resource_heads=true"],
     "round_robin": ["pool.conflict=round_robin"],
     "walk": ["workload.calendar=walk", "pool.conflict=priority"],
     "lottery": ["pool.service=lottery", "pool.budget=1", "agent.learner=reinforce",

@@ -219,8 +219,6 @@ TEST_CASE(
   CHECK(bundle >= of_bundles * (1 - 1e-6));
   params.agent.resource_heads = true;
   const double heads = pool.cost(last_grant(trained(p, params), p));
-  MESSAGE("bundle " << bundle << " of " << of_bundles << ", heads " << heads << " of "
-                    << pool.cost(best));
   CHECK(heads <= pool.cost(best) * 1.001);
   CHECK(heads >= pool.cost(best) * (1 - 1e-6));
 }
