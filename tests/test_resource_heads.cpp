@@ -90,7 +90,7 @@ Network network(const sim::Params& p, int resource_heads, double scale) {
     for (const double x : some(count, by, which)) n.theta.push_back(static_cast<float>(x));
   };
   add(2 * static_cast<std::size_t>(n.shape.width), 0.2, 1);
-  add(static_cast<std::size_t>(resource_heads * n.shape.width), scale, 2);
+  add(static_cast<std::size_t>(resource_heads) * static_cast<std::size_t>(n.shape.width), scale, 2);
   n.theta.push_back(-1.0f);
   return n;
 }
@@ -286,8 +286,8 @@ TEST_CASE("resource heads: from heads to the cost of an episode, by differences 
     const DecisionShape shape{4, reserve, 3};
     const int width = 5;
     const auto count = static_cast<std::size_t>(shape.size());
-    Numbers theta = some(static_cast<std::size_t>(5 * width), 0.2, 6);
-    const Numbers h = some(static_cast<std::size_t>(12 * 4 * width), 1, 7);
+    Numbers theta = some(5 * static_cast<std::size_t>(width), 0.2, 6);
+    const Numbers h = some(12 * 4 * static_cast<std::size_t>(width), 1, 7);
     Numbers base(4, 1.0);
     if (reserve) base.push_back(0.2);
     const auto heads = [&](auto* at) {
