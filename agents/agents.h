@@ -29,8 +29,9 @@ namespace cra::agents {
 class Actor {
  public:
   virtual ~Actor() = default;
-  /// What to do in the coming slot. \param bundles [E, sim::bundle_size()] as sim::expand takes
-  /// them
+  /// Numbers in what it says of one environment: a bundle, perhaps a tilted one.
+  virtual int size(const sim::Params& p) const { return sim::bundle_size(p); }
+  /// What to do in the coming slot. \param bundles [E, size()] as sim::expand takes them
   virtual void act(const sim::Batch& b, View<double> bundles) = 0;
   /// Reverse of act(): adds to `a` the gradient by the state the batch is in.
   /// \param d_log_weights  [E, N] gradient of a loss by the logarithm of every weight
@@ -129,10 +130,13 @@ struct Network {
   std::vector<std::string> features;  ///< names of the F features, in order
   std::vector<double> feature_mean;   ///< [F] normalisation, frozen after warm-up
   std::vector<double> feature_scale;  ///< [F] 1 / standard deviation
-  std::vector<float> theta;           ///< [P] encoder | head [d] | reserve head [d] | log spread
+  int resource_heads = 0;             ///< K, or 0: it decides on all resources at once
+  /// [P] encoder | head [d] | reserve head [d] | resource heads [K, d] | log spread
+  std::vector<float> theta;
 };
-/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n. Only
-/// the residual is kept, and multiplies the base: a residual of 0 is the base to the bit.
+/// Residual of the network on the logits: mu_n = log(base weight_n) + kHeadGain * head . h_n, and
+/// of resource k that plus kHeadGain * resource head_k . h_n. Only the residual is kept, and
+/// multiplies the base: a residual of 0 is the base to the bit.
 inline constexpr double kHeadGain = 3;
 /// Normalised features are cut to [-5, 8]: queues are heavy-tailed upwards.
 inline constexpr double kFeatureLow = -5, kFeatureHigh = 8;
@@ -141,9 +145,13 @@ inline constexpr double kReserveFloor = 0.02;
 /// What the pool takes for 0, as a share of the largest weight, see sim::proportions.
 inline constexpr double kLeastFloor = 1e-9;
 
-/// Tensors of theta: those of the encoder, then "head.weight" [1, d], "reserve_head.weight" [1, d]
-/// and "log_sigma" or "log_kappa" [1, 1].
+/// Tensors of theta: those of the encoder, then "head.weight" [1, d], "reserve_head.weight" [1, d],
+/// where there are resource heads "resource_head.weight" [K, d], and "log_sigma" or "log_kappa"
+/// [1, 1].
 std::vector<attention::Tensor> layout(const Network& n);
+
+/// Name of the tensor that only networks with resource heads have.
+inline constexpr const char* kResourceHeads = "resource_head.weight";
 
 /// Makes the encoder on the device of the caller's choice.
 using EngineFactory = std::function<std::unique_ptr<attention::Engine>(const attention::Shape&)>;

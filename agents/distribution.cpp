@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "agents/gamma_functions.h"
-#include "agents/learned.h"
 #include "agents/simplex.h"
 
 namespace cra::agents {
@@ -16,16 +15,47 @@ constexpr int kNormalsPerDraw = 64;  // nodes that share one sequence of explora
 constexpr int kGammasPerDraw = 32;   // likewise; a gamma takes about seven words of its 1020
 constexpr double kLeastLogShare = -20;
 
+/// x_n exp(r_n - max r) of one block. \param x  [N], or nullptr for ones \param scaled  may be x
+void scale_by_exp(const double* x, const double* r, int nodes, double* scaled) {
+  const double top = *std::max_element(r, r + nodes);
+  for (int n = 0; n < nodes; ++n) scaled[n] = (x != nullptr ? x[n] : 1) * std::exp(r[n] - top);
+}
+
+/// Logits of weights and of tilts, which add up to those of the blocks. Where all blocks are equal
+/// the weights' are theirs to the bit, and the tilts' are 0.
+struct Split {
+  std::vector<double> weight;  ///< [N]
+  std::vector<double> tilt;    ///< [K, N]
+
+  Split(const double* logits, const DecisionShape& s)
+      : weight(logits, logits + s.nodes),
+        tilt(logits, logits + std::ptrdiff_t{s.resources} * s.nodes) {
+    for (int n = 0; n < s.nodes; ++n) {
+      double& mean = weight[static_cast<std::size_t>(n)];
+      for (int k = 1; k < s.resources; ++k)
+        mean += (logits[k * s.nodes + n] - logits[n]) / s.resources;
+    }
+    for (std::size_t i = 0; i < tilt.size(); ++i) tilt[i] -= weight[i % weight.size()];
+  }
+};
+/// Reverse of Split at node n. \param d  [K, N] gradient by the tilts, on return by the logits
+void split_backward(const DecisionShape& s, int n, double d_weight, double* d) {
+  const double of_mean = (d_weight - sum_of_blocks(d, s, n)) / s.resources;
+  for (int k = 0; k < s.resources; ++k) d[k * s.nodes + n] += of_mean;
+}
+
 /// alpha of a Dirichlet distribution, and what it is made of.
 struct Concentration {
   std::vector<double> share;  ///< [A] m, sums to 1
   std::vector<double> alpha;  ///< [A]
   double kappa, total;        ///< and the sum of alpha
 
-  Concentration(const Dirichlet& kind, double log_kappa, const Proposal& p, int nodes, int size)
-      : share(static_cast<std::size_t>(size)), kappa(std::exp(log_kappa)) {
-    decide_row(p.base, p.residual, nodes, size, share.data());
-    const double kept = size > nodes ? share.back() : 0;
+  Concentration(const Dirichlet& kind, double log_kappa, const Proposal& p,
+                const DecisionShape& shape)
+      : share(static_cast<std::size_t>(shape.size())), kappa(std::exp(log_kappa)) {
+    const int nodes = shape.nodes;
+    decide(p, shape, share.data());
+    const double kept = shape.reserve ? share.back() : 0;
     const double sum = std::accumulate(share.begin(), share.begin() + nodes, 0.0);
     for (int n = 0; n < nodes; ++n) share[static_cast<std::size_t>(n)] *= (1 - kept) / sum;
     alpha.resize(share.size());
@@ -71,14 +101,20 @@ double draw_log_gamma(Draws& draws, double a) {
   return std::log(draws.gamma(a + 1)) + boost;
 }
 
-/// xi for one environment and slot, the nodes' part centred. \param xi [A] on return
-void draw_normals(const Drawing& when, double* xi, int nodes, int size) {
+/// c(), block by block. \param x [logits]
+void centre_blocks(double* x, const DecisionShape& s) {
+  for (int k = 0; k < s.blocks(); ++k) centre(x + std::ptrdiff_t{k} * s.nodes, s.nodes);
+}
+
+/// xi for one environment and slot, its blocks centred. \param xi [logits] on return
+void draw_normals(const Drawing& when, const DecisionShape& shape, double* xi) {
+  const int size = shape.logits();
   for (int first = 0; first < size; first += kNormalsPerDraw) {
     Draws draws(when.seed, EpisodeSet::training, when.episode, Stream::exploration,
                 first / kNormalsPerDraw, when.slot);
     for (int n = first; n < std::min(size, first + kNormalsPerDraw); ++n) xi[n] = draws.normal();
   }
-  centre(xi, nodes);
+  centre_blocks(xi, shape);
 }
 
 /// log p of one environment and slot. \param log_p [A] on return
@@ -103,94 +139,130 @@ const LogisticNormal* logistic(const PolicyKind& kind) {
 
 }  // namespace
 
-Distribution::Distribution(const PolicyKind& kind, double log_spread, int nodes, int size)
-    : kind_(kind), log_spread_(log_spread), nodes_(nodes), size_(size) {}
+void decide(const Proposal& p, const DecisionShape& shape, double* decision) {
+  const int nodes = shape.nodes;
+  const double shift = shape.reserve ? p.residual[shape.logits() - 1] : 0;  // it may be overwritten
+  if (shape.resources > 0) {
+    const Split split(p.residual, shape);
+    scale_by_exp(p.base, split.weight.data(), nodes, decision);
+    for (int k = 0; k < shape.resources; ++k) {
+      const std::ptrdiff_t row = std::ptrdiff_t{k} * nodes;
+      scale_by_exp(nullptr, split.tilt.data() + row, nodes, decision + shape.bundle() + row);
+    }
+  } else {
+    scale_by_exp(p.base, p.residual, nodes, decision);
+  }
+  if (shape.reserve) {
+    const double share = std::max(p.base[nodes], shift == 0 ? 0.0 : kReserveFloor);
+    decision[nodes] = shift == 0 ? share : share / (share + (1 - share) * std::exp(-shift));
+  }
+}
+
+Distribution::Distribution(const PolicyKind& kind, double log_spread, const DecisionShape& shape)
+    : kind_(kind), log_spread_(log_spread), shape_(shape) {
+  CRA_CHECK(logistic(kind) != nullptr || shape.resources == 0,
+            "a dirichlet distribution has one block");
+}
 
 void Distribution::mean(const Proposal& p, double* decision) const {
   if (logistic(kind_) != nullptr) {
-    decide_row(p.base, p.residual, nodes_, size_, decision);
+    decide(p, shape_, decision);
     return;
   }
-  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, nodes_, size_);
-  for (int i = 0; i < size_; ++i) decision[i] = c.alpha[static_cast<std::size_t>(i)] / c.total;
+  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, shape_);
+  for (int i = 0; i < shape_.size(); ++i)
+    decision[i] = c.alpha[static_cast<std::size_t>(i)] / c.total;
 }
 
 double Distribution::mean_backward(const Proposal& p, const double* d_decision,
                                    double* d_residual) const {
-  std::vector<double> decision(static_cast<std::size_t>(size_));
+  const int nodes = shape_.nodes, size = shape_.size();
+  std::vector<double> decision(static_cast<std::size_t>(size));
   mean(p, decision.data());
   if (logistic(kind_) != nullptr) {
-    for (int n = 0; n < nodes_; ++n)
-      d_residual[n] = d_decision[n] * decision[static_cast<std::size_t>(n)];
-    if (size_ > nodes_)
-      d_residual[nodes_] = d_decision[nodes_] * decision.back() * (1 - decision.back());
+    const auto by_logarithm = [&](int i) {
+      return d_decision[i] * decision[static_cast<std::size_t>(i)];
+    };
+    if (shape_.resources > 0) {
+      for (int i = shape_.bundle(); i < size; ++i)
+        d_residual[i - shape_.bundle()] = by_logarithm(i);
+      for (int n = 0; n < nodes; ++n) split_backward(shape_, n, by_logarithm(n), d_residual);
+    } else {
+      for (int n = 0; n < nodes; ++n) d_residual[n] = by_logarithm(n);
+    }
+    if (shape_.reserve) {
+      const double kept = decision[static_cast<std::size_t>(nodes)];
+      d_residual[shape_.logits() - 1] = d_decision[nodes] * kept * (1 - kept);
+    }
     return 0;
   }
-  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, nodes_, size_);
+  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, shape_);
   double along = 0;
-  for (int i = 0; i < size_; ++i) along += d_decision[i] * decision[static_cast<std::size_t>(i)];
+  for (int i = 0; i < size; ++i) along += d_decision[i] * decision[static_cast<std::size_t>(i)];
   std::vector<double> d_alpha(decision.size());
-  for (int i = 0; i < size_; ++i)
+  for (int i = 0; i < size; ++i)
     d_alpha[static_cast<std::size_t>(i)] = (d_decision[i] - along) / c.total;
-  return c.backward(d_alpha.data(), nodes_, d_residual);
+  return c.backward(d_alpha.data(), nodes, d_residual);
 }
 
 double Distribution::sample(const Proposal& p, const Drawing& when, double* action,
                             double* decision) const {
+  const int nodes = shape_.nodes, logits = shape_.logits();
   if (logistic(kind_) != nullptr) {
-    draw_normals(when, action, nodes_, size_);
+    draw_normals(when, shape_, action);
     const double sigma = std::exp(log_spread_);
-    std::vector<double> moved(p.residual, p.residual + size_);
-    for (int i = 0; i < size_; ++i) {
+    std::vector<double> moved(p.residual, p.residual + logits);
+    for (int i = 0; i < logits; ++i) {
       action[i] *= sigma;
       moved[static_cast<std::size_t>(i)] += action[i];
     }
-    decide_row(p.base, moved.data(), nodes_, size_, decision);
-    return log_density(action, size_, decision_dimensions(nodes_, size_), log_spread_);
+    decide({p.base, moved.data()}, shape_, decision);
+    return log_density(action, logits, shape_.dimensions(), log_spread_);
   }
-  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, nodes_, size_);
+  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, shape_);
   draw_log_shares(when, c.alpha, action);
   // Only ratios of weights matter: scaled so that the largest is 1 however much is kept back.
-  const double top = *std::max_element(action, action + nodes_);
-  for (int n = 0; n < nodes_; ++n) decision[n] = std::exp(action[n] - top);
-  if (size_ > nodes_) decision[nodes_] = std::min(1.0, std::exp(action[nodes_]));
+  scale_by_exp(nullptr, action, nodes, decision);
+  if (shape_.reserve) decision[nodes] = std::min(1.0, std::exp(action[nodes]));
   return dirichlet_log_density(c, action);
 }
 
 Density Distribution::density(const Proposal& p, const double* action, const double* drawn,
                               double* d_log_density, double* d_entropy) const {
   Density d;
+  const int logits = shape_.logits();
   if (logistic(kind_) != nullptr) {
     // The drawn logits stay, their mean moved: centred by itself, so that no move is exactly 0.
-    std::vector<double> deviation(static_cast<std::size_t>(size_));
-    for (int i = 0; i < size_; ++i)
+    std::vector<double> deviation(static_cast<std::size_t>(logits));
+    for (int i = 0; i < logits; ++i)
       deviation[static_cast<std::size_t>(i)] = drawn[i] - p.residual[i];
-    centre(deviation.data(), nodes_);
-    for (int i = 0; i < size_; ++i) deviation[static_cast<std::size_t>(i)] += action[i];
-    const int dimensions = decision_dimensions(nodes_, size_);
-    d.log_density = log_density(deviation.data(), size_, dimensions, log_spread_);
+    centre_blocks(deviation.data(), shape_);
+    for (int i = 0; i < logits; ++i) deviation[static_cast<std::size_t>(i)] += action[i];
+    const int dimensions = shape_.dimensions();
+    d.log_density = log_density(deviation.data(), logits, dimensions, log_spread_);
     d.log_density_d_spread =
-        log_density_d_log_sigma(deviation.data(), size_, dimensions, log_spread_);
+        log_density_d_log_sigma(deviation.data(), logits, dimensions, log_spread_);
     d.entropy = logit_entropy(dimensions, log_spread_);
     d.entropy_d_spread = dimensions;
     // c() is symmetric and idempotent, so centring the deviation once is all of its gradient.
-    for (int i = 0; i < size_; ++i) {
+    for (int i = 0; i < logits; ++i) {
       d_log_density[i] = log_density_d_mu(deviation[static_cast<std::size_t>(i)], log_spread_);
       d_entropy[i] = 0;
     }
     return d;
   }
-  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, nodes_, size_);
+  const Concentration c(std::get<Dirichlet>(kind_), log_spread_, p, shape_);
+  const int nodes = shape_.nodes;
   std::vector<double> d_alpha(c.alpha.size());
   d.log_density = dirichlet_log_density(c, action);
   for (std::size_t i = 0; i < d_alpha.size(); ++i)
     d_alpha[i] = action[i] - digamma(c.alpha[i]) + digamma(c.total);
-  d.log_density_d_spread = c.backward(d_alpha.data(), nodes_, d_log_density);
+  d.log_density_d_spread = c.backward(d_alpha.data(), nodes, d_log_density);
   d.entropy = dirichlet_entropy(c);
-  const double common = (c.total - static_cast<double>(size_)) * trigamma(c.total);
+  const double common = (c.total - static_cast<double>(logits)) * trigamma(c.total);
   for (std::size_t i = 0; i < d_alpha.size(); ++i)
     d_alpha[i] = common - (c.alpha[i] - 1) * trigamma(c.alpha[i]);
-  d.entropy_d_spread = c.backward(d_alpha.data(), nodes_, d_entropy);
+  d.entropy_d_spread = c.backward(d_alpha.data(), nodes, d_entropy);
   return d;
 }
 

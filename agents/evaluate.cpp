@@ -62,7 +62,7 @@ const sim::Batch& shown(const Oracle&, sim::Sight&, const sim::Batch& b) { retur
 
 /// What was decided for a tile of environments in a slot.
 struct Decided {
-  View<const double> bundles;    // [E, N + 1 with a reserve] what the policy said
+  View<const double> bundles;    // [E, Actor::size()] what the policy said
   View<const double> decisions;  // [E, A] what the pool was told
 };
 
@@ -72,7 +72,6 @@ struct Decided {
 template <class Who, class Before, class After>
 void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes, Before before, After after) {
-  const int size = sim::bundle_size(p);
   for_each_tile(tiles_of(episodes, kTile), [&](std::int64_t tile) {
     const std::int64_t first = tile * kTile, count = std::min(kTile, episodes - first);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
@@ -80,6 +79,7 @@ void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
     sim::Batch batch = sim::reset(p, x, std::move(rows));
     const std::unique_ptr<Actor> actor = actor_of(who, x, count);
     sim::Sight sight(p);
+    const int size = actor->size(p);
     Column bundles(static_cast<std::size_t>(count * size));
     for (int t = 0; t < x.slots; ++t) {
       const sim::Batch& seen = shown(who, sight, batch);
@@ -163,7 +163,7 @@ Trajectory trajectory_of(const Who& who, const sim::Params& p, const sim::Exogen
           const std::size_t to = x.at(first + e, t), slot = to / static_cast<std::size_t>(b.nodes);
           const double* said = decided.bundles.row(e);
           sim::proportions(said, b.nodes, out.proportion.data() + to);
-          out.reserve[slot] = decided.bundles.cols > b.nodes ? said[b.nodes] : 0;
+          out.reserve[slot] = p.pool.shared_reserve() != nullptr ? said[b.nodes] : 0;
           for (int k = 0; k < resources; ++k)
             sim::proportions(decided.decisions.row(e) + std::ptrdiff_t{k} * b.nodes, b.nodes,
                              out.resource_proportion.data() +

@@ -11,7 +11,7 @@ std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// One episode of the policy: what it decided, and the state before the explained slots.
 struct Course {
-  std::vector<double> bundles;     ///< [T, A]
+  std::vector<double> bundles;     ///< [T, size] tilted or not
   std::vector<sim::Batch> before;  ///< [S]
 };
 
@@ -29,7 +29,7 @@ double mean_entropy(const std::vector<double>& map, int nodes) {
 class Explainer {
  public:
   Explainer(const LearnedNet& net, const sim::Params& p, const sim::Exogenous& x, Explanation& out)
-      : net_(net), params_(p), exogenous_(x), size_(sim::bundle_size(p)), out_(out) {}
+      : net_(net), params_(p), exogenous_(x), size_(net.decision_shape().size()), out_(out) {}
 
   /// Runs an episode and looks at what the policy looks at.
   Course follow(std::int64_t episode) const {
@@ -43,7 +43,7 @@ class Explainer {
     for (int t = 0; t < exogenous_.slots; ++t) {
       net_.respond(sight.look(batch), scratch);
       double* const bundle = c.bundles.data() + std::ptrdiff_t{t} * size_;
-      around.mean({scratch.base.data(), scratch.residual.data()}, bundle);
+      around.mean(proposal_of(scratch.base, scratch.residual, net_.decision_shape(), 0), bundle);
       if (next != out_.slot.end() && *next == t) {
         look(episode, next - out_.slot.begin(), batch, scratch, bundle);
         c.before.push_back(batch);
@@ -97,7 +97,7 @@ class Explainer {
 }  // namespace
 
 bool attends(const Network& n) {
-  const ThetaLayout layout(n.shape);
+  const ThetaLayout layout(n.shape, n.resource_heads);
   const auto heads = n.theta.begin() + layout.head();
   return n.shape.form != attention::Form::none &&
          std::any_of(heads, n.theta.begin() + layout.log_spread(), [](float w) { return w != 0; });

@@ -11,12 +11,13 @@ class LearnedActor : public Actor {
   LearnedActor(const LearnedNet& net, std::int64_t envs)
       : net_(net), scratch_(net.make_scratch(envs)) {}
 
+  int size(const sim::Params&) const override { return net_.decision_shape().size(); }
+
   void act(const sim::Batch& b, View<double> decisions) override {
     net_.respond(b, scratch_);
-    const auto size = static_cast<int>(decisions.cols);
     const Distribution around = net_.distribution();
     for (std::int64_t e = 0; e < decisions.rows; ++e)
-      around.mean({scratch_.base.data() + e * size, scratch_.residual.data() + e * size},
+      around.mean(proposal_of(scratch_.base, scratch_.residual, net_.decision_shape(), e),
                   decisions.row(e));
   }
 
@@ -66,6 +67,21 @@ std::string other_features(const std::vector<std::string>& read,
                       : text;
 }
 
+/// Why resource heads of a network have nothing to say in a pool; "" when they have, or there are
+/// none.
+std::string other_resources(const Network& n, const sim::Params& p) {
+  if (n.resource_heads == 0) return "";
+  const std::string heads = std::to_string(n.resource_heads);
+  if (std::holds_alternative<Dirichlet>(n.policy))
+    return "it has " + heads + " resource heads, and a dirichlet policy has none";
+  if (p.pool.action != sim::Action::per_resource)
+    return "it decides on each resource by itself, and this pool does not take decisions per "
+           "resource";
+  if (n.resource_heads == p.pool.resource_count()) return "";
+  return "it decides on " + heads + " resources by themselves, and this pool has " +
+         std::to_string(p.pool.resource_count());
+}
+
 /// Why the base heuristic of a network cannot run in a pool; "" when it can.
 std::string other_base(const Rule& base, const sim::Params& p) {
   const std::string start = "it starts from the heuristic " + base.name;
@@ -85,7 +101,7 @@ std::string other_base(const Rule& base, const sim::Params& p) {
 void check_fit(const Network& n, const sim::Params& p) {
   if (const std::string why = network_misfit(n, p); !why.empty())
     throw InputError("the policy does not fit this pool: " + why);
-  const ThetaLayout layout(n.shape);
+  const ThetaLayout layout(n.shape, n.resource_heads);
   const auto is = [&](const char* what, std::size_t found, std::size_t want) {
     if (found != want)
       throw InputError(std::string("the policy's ") + what + " has " + std::to_string(found) +
@@ -117,6 +133,7 @@ std::string network_misfit(const Network& n, const sim::Params& p) {
   if (n.shape.nodes != 0 && n.shape.nodes != p.pool.nodes)
     return "its static attention weights are those of " + std::to_string(n.shape.nodes) +
            " nodes, and this pool has " + std::to_string(p.pool.nodes);
+  if (std::string why = other_resources(n, p); !why.empty()) return why;
   return other_base(n.base, p);
 }
 
@@ -130,16 +147,21 @@ template std::int64_t first_non_finite(std::span<const float>);
 template std::int64_t first_non_finite(std::span<const double>);
 
 std::vector<attention::Tensor> layout(const Network& n) {
-  const ThetaLayout theta(n.shape);
+  const ThetaLayout theta(n.shape, n.resource_heads);
   std::vector<attention::Tensor> all = attention::layout(n.shape);
   all.push_back({"head.weight", theta.head(), 1, theta.width});
   all.push_back({"reserve_head.weight", theta.reserve_head(), 1, theta.width});
+  if (theta.resources > 0)
+    all.push_back({kResourceHeads, theta.resource_head(), theta.resources, theta.width});
   all.push_back({spread_name(n.policy), theta.log_spread(), 1, 1});
   return all;
 }
 
 LearnedNet::LearnedNet(Network n, const sim::Params& p, const EngineFactory& engine)
-    : network_(std::move(n)), params_(p), theta_layout_(network_.shape) {
+    : network_(std::move(n)),
+      params_(p),
+      theta_layout_(network_.shape, network_.resource_heads),
+      decision_shape_{p.pool.nodes, p.pool.shared_reserve() != nullptr, network_.resource_heads} {
   check_fit(network_, p);
   engine_ = engine(network_.shape);
   base_ = make_baseline(network_.base, p);
@@ -153,7 +175,7 @@ void LearnedNet::rebase(Rule base) {
 Distribution LearnedNet::distribution() const {
   const auto log_spread =
       static_cast<double>(network_.theta[static_cast<std::size_t>(theta_layout_.log_spread())]);
-  return {network_.policy, log_spread, params_.pool.nodes, sim::bundle_size(params_)};
+  return {network_.policy, log_spread, decision_shape_};
 }
 
 LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
@@ -163,8 +185,8 @@ LearnedScratch LearnedNet::make_scratch(std::int64_t envs) const {
   s.heuristic = base_->actor(envs);
   s.features.resize(nodes * network_.features.size());
   s.embedding.resize(nodes * static_cast<std::size_t>(network_.shape.width));
-  s.base.resize(static_cast<std::size_t>(envs * sim::bundle_size(params_)));
-  s.residual.resize(s.base.size());
+  s.base.resize(static_cast<std::size_t>(envs * decision_shape_.bundle()));
+  s.residual.resize(static_cast<std::size_t>(envs * decision_shape_.logits()));
   return s;
 }
 
@@ -185,14 +207,15 @@ void LearnedNet::respond(const sim::Batch& b, LearnedScratch& s) const {
   engine_->forward(encoder_parameters(), {s.features.data(), rows, features}, b.nodes, *s.cache,
                    {s.embedding.data(), rows, theta_layout_.width});
   s.clock.lap(Stage::attention);
-  const int size = sim::bundle_size(params_);
-  s.heuristic->act(b, {s.base.data(), b.envs, size});
-  raise_to_floor(network_.base_floor, b.nodes, {s.base.data(), b.envs, size});
+  const View<double> base{s.base.data(), b.envs, decision_shape_.bundle()};
+  s.heuristic->act(b, base);
+  raise_to_floor(network_.base_floor, b.nodes, base);
+  const int logits = decision_shape_.logits();
   for (std::int64_t e = 0; e < b.envs; ++e) {
-    double* residual = s.residual.data() + e * size;
-    head_residual(heads(), s.embedding.data() + e * b.nodes * theta_layout_.width, b.nodes, size,
+    double* residual = s.residual.data() + e * logits;
+    head_residual(heads(), s.embedding.data() + e * b.nodes * theta_layout_.width, decision_shape_,
                   theta_layout_.width, residual);
-    for (int n = 0; n < size; ++n)
+    for (int n = 0; n < logits; ++n)
       if (!std::isfinite(residual[n]))
         throw DivergedError("the policy diverged: logits[" + std::to_string(e) + ", " +
                             std::to_string(n) + "] is not finite");
@@ -206,7 +229,7 @@ std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
   constexpr std::int64_t kGroups = 8;
   const std::int64_t count = attention::weight_count(net.network().shape, p.pool.nodes);
   const std::int64_t groups = std::min(kGroups, x.episodes);
-  const int size = sim::bundle_size(p);
+  const DecisionShape& shape = net.decision_shape();
   std::vector<std::vector<double>> sums(static_cast<std::size_t>(groups));
   for_each_tile(groups, [&](std::int64_t group) {
     std::vector<double>& sum = sums[static_cast<std::size_t>(group)];
@@ -217,13 +240,14 @@ std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
     sim::Batch b = sim::reset(p, x, std::move(episodes));
     LearnedScratch scratch = net.make_scratch(envs);
     sim::Sight sight(p);
-    std::vector<double> bundles(static_cast<std::size_t>(envs * size));
+    std::vector<double> bundles(static_cast<std::size_t>(envs * shape.size()));
     for (int t = 0; t < x.slots; ++t) {
       net.respond(sight.look(b), scratch);
       net.engine().add_weights(*scratch.cache, sum);
-      decide({scratch.base.data(), envs, size}, {scratch.residual.data(), envs, size}, b.nodes,
-             {bundles.data(), envs, size});
-      sim::step_bundles(p, x, b, {bundles.data(), envs, size});
+      for (std::int64_t e = 0; e < envs; ++e)
+        decide(proposal_of(scratch.base, scratch.residual, shape, e), shape,
+               bundles.data() + e * shape.size());
+      sim::step_bundles(p, x, b, {bundles.data(), envs, shape.size()});
     }
   });
   std::vector<double> all(static_cast<std::size_t>(count), 0);
@@ -239,22 +263,6 @@ void raise_to_floor(double floor, int nodes, View<double> base) {
     if (top == 0) std::fill_n(w, nodes, 1.0);  // what the pool makes of it
     const double least = std::max(floor, kLeastFloor) * top;
     for (int n = 0; n < nodes; ++n) w[n] = std::max(w[n], least);
-  }
-}
-
-void decide(View<const double> base, View<const double> residual, int nodes,
-            View<double> decisions) {
-  for (std::int64_t e = 0; e < base.rows; ++e)
-    decide_row(base.row(e), residual.row(e), nodes, static_cast<int>(base.cols), decisions.row(e));
-}
-
-void decide_row(const double* base, const double* residual, int nodes, int size, double* decision) {
-  const double top = *std::max_element(residual, residual + nodes);
-  const double shift = size > nodes ? residual[nodes] : 0;  // read before it may be written over
-  for (int n = 0; n < nodes; ++n) decision[n] = base[n] * std::exp(residual[n] - top);
-  if (size > nodes) {
-    const double share = std::max(base[nodes], shift == 0 ? 0.0 : kReserveFloor);
-    decision[nodes] = shift == 0 ? share : share / (share + (1 - share) * std::exp(-shift));
   }
 }
 

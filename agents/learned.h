@@ -12,55 +12,81 @@
 
 namespace cra::agents {
 
-/// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | log spread
-/// [1]. Pools without a reserve leave the reserve head at 0.
-struct ThetaLayout {
-  std::int64_t encoder = 0;  ///< parameters of the encoder
-  int width = 0;             ///< d
-  explicit ThetaLayout(const attention::Shape& s)
-      : encoder(attention::parameter_count(s)), width(s.width) {}
-  std::int64_t head() const { return encoder; }
-  std::int64_t reserve_head() const { return encoder + width; }
-  std::int64_t log_spread() const { return encoder + 2 * std::int64_t{width}; }
-  std::int64_t size() const { return log_spread() + 1; }
-};
-
 /// Heads of the policy and of a critic, or their gradients. \tparam T float, or double in tests
 template <class T>
 struct Heads {
   T* node;             ///< [d]
   T* reserve;          ///< [d]
+  T* resource;         ///< [K, d]
   T* value = nullptr;  ///< [d + 1] weights and bias; nullptr without a critic
 };
 
-/// Residuals of one environment: kHeadGain head . h_n, and for a reserve that of the mean
-/// embedding. \param h  [N, d] \param residual  [A] written
+/// Where the parts of theta lie: encoder [0, encoder) | head [d] | reserve head [d] | resource
+/// heads [K, d] | log spread [1]. Pools without a reserve leave the reserve head at 0.
+struct ThetaLayout {
+  std::int64_t encoder = 0;  ///< parameters of the encoder
+  int width = 0;             ///< d
+  int resources = 0;         ///< K, or 0 without resource heads
+  ThetaLayout(const attention::Shape& s, int resource_heads)
+      : encoder(attention::parameter_count(s)), width(s.width), resources(resource_heads) {}
+  std::int64_t head() const { return encoder; }
+  std::int64_t reserve_head() const { return head() + width; }
+  std::int64_t resource_head() const { return reserve_head() + width; }
+  std::int64_t log_spread() const { return resource_head() + std::int64_t{resources} * width; }
+  std::int64_t size() const { return log_spread() + 1; }
+  /// Those of a theta, or of its gradient.
+  template <class T>
+  Heads<T> heads(T* theta) const {
+    return {theta + head(), theta + reserve_head(), theta + resource_head()};
+  }
+};
+
+/// Residuals of one environment: kHeadGain head . h_n, with resource heads that and their own for
+/// every resource, and for a reserve that of the mean embedding.
+/// \param h  [N, d] \param residual  [logits] written
 template <class T>
-void head_residual(const Heads<const T>& heads, const T* h, int nodes, int size, int width,
+void head_residual(const Heads<const T>& heads, const T* h, const DecisionShape& shape, int width,
                    double* residual) {
   const auto product = [width](const T* a, const T* b) {
     double sum = 0;
-    for (int k = 0; k < width; ++k) sum += static_cast<double>(a[k]) * static_cast<double>(b[k]);
+    for (int i = 0; i < width; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
     return sum;
   };
   double kept = 0;
-  for (int n = 0; n < nodes; ++n) {
-    residual[n] = kHeadGain * product(heads.node, h + n * width);
-    if (size > nodes) kept += product(heads.reserve, h + n * width) / nodes;
+  for (int n = 0; n < shape.nodes; ++n) {
+    const T* of_node = h + n * width;
+    const double common = kHeadGain * product(heads.node, of_node);
+    residual[n] = common;
+    for (int k = 0; k < shape.resources; ++k)
+      residual[k * shape.nodes + n] =
+          common + kHeadGain * product(heads.resource + k * width, of_node);
+    if (shape.reserve) kept += product(heads.reserve, of_node) / shape.nodes;
   }
-  if (size > nodes) residual[nodes] = kHeadGain * kept;
+  if (shape.reserve) residual[shape.logits() - 1] = kHeadGain * kept;
 }
 /// Reverse of head_residual(). \param d_h  [N, d] written \param d_heads  added to
 template <class T>
 void head_residual_backward(const Heads<const T>& heads, const T* h, const double* d_residual,
-                            int nodes, int size, int width, T* d_h, const Heads<T>& d_heads) {
-  const T d_kept = size > nodes ? static_cast<T>(d_residual[nodes] * kHeadGain / nodes) : T(0);
+                            const DecisionShape& shape, int width, T* d_h,
+                            const Heads<T>& d_heads) {
+  const int nodes = shape.nodes;
+  const T d_kept =
+      shape.reserve ? static_cast<T>(d_residual[shape.logits() - 1] * kHeadGain / nodes) : T(0);
   for (int n = 0; n < nodes; ++n) {
-    const T d = static_cast<T>(d_residual[n] * kHeadGain);
-    for (int k = 0; k < width; ++k) {
-      d_h[n * width + k] = d * heads.node[k] + d_kept * heads.reserve[k];
-      d_heads.node[k] += d * h[n * width + k];
-      d_heads.reserve[k] += d_kept * h[n * width + k];
+    const T* of_node = h + n * width;
+    T* d_node = d_h + n * width;
+    const T d = static_cast<T>(sum_of_blocks(d_residual, shape, n) * kHeadGain);
+    for (int i = 0; i < width; ++i) {
+      d_node[i] = d * heads.node[i] + d_kept * heads.reserve[i];
+      d_heads.node[i] += d * of_node[i];
+      d_heads.reserve[i] += d_kept * of_node[i];
+    }
+    for (int k = 0; k < shape.resources; ++k) {
+      const T d_own = static_cast<T>(d_residual[k * nodes + n] * kHeadGain);
+      for (int i = 0; i < width; ++i) {
+        d_node[i] += d_own * heads.resource[k * width + i];
+        d_heads.resource[k * width + i] += d_own * of_node[i];
+      }
     }
   }
 }
@@ -71,8 +97,8 @@ struct LearnedScratch {
   std::unique_ptr<Actor> heuristic;
   std::vector<float> features;   ///< [E * N, F] normalised, as the encoder saw them
   std::vector<float> embedding;  ///< [E * N, d]
-  std::vector<double> base;      ///< [E, A] decisions of the base heuristic
-  std::vector<double> residual;  ///< [E, A] what the network adds to the logits of the base
+  std::vector<double> base;      ///< [E, bundle] of the base heuristic
+  std::vector<double> residual;  ///< [E, logits] what the network adds to the logits of the base
   StageClock clock;              ///< of what is done with it
 };
 
@@ -94,10 +120,8 @@ class LearnedNet {
   Network& network() { return network_; }
   const attention::Engine& engine() const { return *engine_; }
   const ThetaLayout& theta_layout() const { return theta_layout_; }
-  Heads<const float> heads() const {
-    const float* theta = network_.theta.data();
-    return {theta + theta_layout_.head(), theta + theta_layout_.reserve_head()};
-  }
+  const DecisionShape& decision_shape() const { return decision_shape_; }
+  Heads<const float> heads() const { return theta_layout_.heads(network_.theta.data()); }
   /// Of decisions, with theta's spread. Valid as long as this.
   Distribution distribution() const;
   std::span<const float> encoder_parameters() const {
@@ -108,6 +132,7 @@ class LearnedNet {
   Network network_;
   const sim::Params& params_;
   ThetaLayout theta_layout_;
+  DecisionShape decision_shape_;
   std::unique_ptr<attention::Engine> engine_;
   std::unique_ptr<Policy> base_;
 };
@@ -124,16 +149,8 @@ std::vector<double> sum_attention(const LearnedNet& net, const sim::Params& p,
 
 /// Raises weights to a share of the largest of their environment, at least kLeastFloor. Where all
 /// are 0, as some rules say of empty queues, the pool shares equally: they become 1, so that there
-/// is something to learn on. \param base  [E, A]
+/// is something to learn on. \param base  [E, bundle]
 void raise_to_floor(double floor, int nodes, View<double> base);
-
-/// Decisions of a base and a residual on its logits: weights base_n exp(r_n - max r), and the
-/// reserve share whose log-odds are those of the base's plus r_N. \param nodes  N; all three have N
-/// columns, or N + 1 with a reserve \param base, residual, decisions  [E, A]; decisions may be one
-/// of the others
-void decide_row(const double* base, const double* residual, int nodes, int size, double* decision);
-void decide(View<const double> base, View<const double> residual, int nodes,
-            View<double> decisions);
 
 /// First index of `x` that is not finite, or -1.
 template <class T>

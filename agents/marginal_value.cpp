@@ -6,7 +6,7 @@
 namespace cra::agents {
 namespace {
 
-/// Cost from the slot of `b` on, summed, of every environment. \param first  [E, A] decisions of
+/// Cost from the slot of `b` on, summed, of every environment. \param first  [E, size] bundles of
 /// that slot; later ones are those of `bundles` for all
 std::vector<double> cost_to_go(const sim::Params& p, const sim::Exogenous& x, sim::Batch b,
                                std::vector<double> first, View<const double> bundles) {
@@ -26,7 +26,7 @@ std::vector<double> marginal_values(const sim::Params& p, const sim::Exogenous& 
                                     const sim::Batch& before, std::int64_t env,
                                     View<const double> bundles) {
   const int nodes = before.nodes;
-  CRA_CHECK(bundles.rows == x.slots - before.slot && bundles.cols == sim::bundle_size(p),
+  CRA_CHECK(bundles.rows == x.slots - before.slot && sim::is_bundle(p, bundles.cols),
             "marginal_values: bundles are [" + std::to_string(bundles.rows) + ", " +
                 std::to_string(bundles.cols) + "], expected [" +
                 std::to_string(x.slots - before.slot) + ", " + std::to_string(sim::bundle_size(p)) +

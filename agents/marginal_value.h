@@ -25,7 +25,7 @@ inline constexpr double kMarginalStep = 1e-5;
 /// so eps is 1 there: the whole slot for node n.
 ///
 /// \param before   the batch before the slot; of its environments `env` is meant
-/// \param bundles  [T - before.slot, sim::bundle_size()] decisions from that slot on
+/// \param bundles  [T - before.slot, size] decisions from that slot on; tilts stay what they are
 /// \returns [N], without digits that the rounding of C leaves no meaning: multiples of a power of 2
 std::vector<double> marginal_values(const sim::Params& p, const sim::Exogenous& x,
                                     const sim::Batch& before, std::int64_t env,

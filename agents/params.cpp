@@ -36,6 +36,13 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
   if (p.agent.base != "best" && !is_known(p.agent.base))
     problems.push_back(
         {"agent.base", "is \"" + p.agent.base + "\", expected best or one of " + known});
+  const auto refuse_heads = [&](const char* why) {
+    problems.push_back({"agent.resource_heads", std::string("is true, but ") + why});
+  };
+  if (p.agent.resource_heads && pool.pool.action != sim::Action::per_resource)
+    refuse_heads("pool.action is not per_resource: the pool takes one weight per node");
+  if (p.agent.resource_heads && !std::holds_alternative<LogisticNormal>(p.agent.policy))
+    refuse_heads("agent.policy is not logistic_normal: no other has a simplex for every resource");
   if (pool.pool.lottery() != nullptr && std::holds_alternative<Pathwise>(p.agent.learner) &&
       p.training.updates > 0)
     problems.push_back({"agent.learner",

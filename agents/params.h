@@ -166,6 +166,7 @@ using LearnerKind = std::variant<Pathwise, Reinforce, GroupPpo, Ppo, A2c,
 
 struct Agent {
   PolicyKind policy;
+  bool resource_heads = false;
   std::string base = "uniform";
   double base_floor = 0.02;
   LearnerKind learner;
@@ -173,6 +174,10 @@ struct Agent {
 template <class V>
 void fields(V& v, Agent& a) {
   v("policy", a.policy, "distribution over allocations");
+  v("resource_heads", a.resource_heads,
+    "decide on the simplex of every resource by itself, not on one for all: for pools with "
+    "`action: per_resource` and `logistic_normal`. Starts as one for all, which is enough unless "
+    "budget is better left unused; `es` has no network, and no heads");
   v("base", a.base,
     "rule whose logits the network adds to, where learning starts: a baseline's name, or `best` "
     "for the best tuned one whose weights move smoothly. Equal shares leave `apg` most room: a "

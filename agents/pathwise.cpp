@@ -16,13 +16,10 @@ struct Moment {
   sim::Batch before;
   std::optional<sim::Batch> shown;  ///< what the policy saw of it; nothing when it saw it as it is
   std::vector<float> features;      ///< [E * N, F] normalised
-  std::vector<double> base, residual;  ///< [E, A] what it was made of
-  std::vector<double> bundles;         ///< [E, N + 1 with a reserve] what the policy said
+  std::vector<double> base, residual;  ///< [E, bundle], [E, logits] what it was made of
+  std::vector<double> bundles;         ///< [E, size] what the policy said
   std::vector<double> d_bundles;       ///< gradient by the bundles
   const sim::Batch& seen() const { return shown ? *shown : before; }
-  Proposal proposal(std::int64_t e, int size) const {
-    return {base.data() + e * size, residual.data() + e * size};
-  }
 };
 
 /// One tile's part of the gradient.
@@ -40,7 +37,8 @@ class Sweep {
         params_(p),
         exogenous_(x),
         envs_(envs),
-        size_(sim::bundle_size(p)),
+        shape_(net.decision_shape()),
+        size_(shape_.size()),
         width_(net.theta_layout().width),
         features_(static_cast<int>(net.network().features.size())),
         rows_(envs * p.pool.nodes),
@@ -65,12 +63,12 @@ class Sweep {
       clock.lap(Stage::plant);
       net_.respond(seen, scratch_);
       m.features = scratch_.features;
-      m.bundles.resize(scratch_.base.size());
+      m.bundles.resize(static_cast<std::size_t>(envs_ * size_));
       m.base = scratch_.base;
       m.residual = scratch_.residual;
       clock.lap(Stage::trail);
       for (std::int64_t e = 0; e < envs_; ++e)
-        around_.mean(m.proposal(e, size_), m.bundles.data() + e * size_);
+        around_.mean(proposal_of(m.base, m.residual, shape_, e), m.bundles.data() + e * size_);
       clock.lap(Stage::decision);
       sim::step_bundles(params_, exogenous_, batch_, {m.bundles.data(), envs_, size_});
       part.cost += std::accumulate(batch_.cost.begin(), batch_.cost.end(), 0.0);
@@ -113,17 +111,18 @@ class Sweep {
     net_.engine().forward(net_.encoder_parameters(), {m.features.data(), rows_, features_}, nodes,
                           *scratch_.cache, {h.data(), rows_, width_});
     scratch_.clock.lap(Stage::attention);
-    std::vector<double> d_residual(static_cast<std::size_t>(size_));
-    const Heads<float> d_heads{part.gradient.data() + layout.head(),
-                               part.gradient.data() + layout.reserve_head()};
+    std::vector<double> d_residual(static_cast<std::size_t>(shape_.logits()));
+    const Heads<float> d_heads = layout.heads(part.gradient.data());
     double d_spread = 0;
     for (std::int64_t e = 0; e < envs_; ++e) {
-      d_spread += around_.mean_backward(m.proposal(e, size_), m.d_bundles.data() + e * size_,
-                                        d_residual.data());
-      // The logits are log base weight + residual: their gradient is the residual's.
-      std::copy_n(d_residual.begin(), nodes, d_log_weight.begin() + e * nodes);
+      d_spread += around_.mean_backward(proposal_of(m.base, m.residual, shape_, e),
+                                        m.d_bundles.data() + e * size_, d_residual.data());
+      // The logits of every block are log base weight + residual: so are the gradients.
+      for (int n = 0; n < nodes; ++n)
+        d_log_weight[static_cast<std::size_t>(e * nodes + n)] =
+            sum_of_blocks(d_residual.data(), shape_, n);
       const std::int64_t row = e * nodes * width_;
-      head_residual_backward(net_.heads(), h.data() + row, d_residual.data(), nodes, size_, width_,
+      head_residual_backward(net_.heads(), h.data() + row, d_residual.data(), shape_, width_,
                              d_h.data() + row, d_heads);
     }
     part.gradient[static_cast<std::size_t>(layout.log_spread())] += static_cast<float>(d_spread);
@@ -152,9 +151,10 @@ class Sweep {
   /// A weight on the floor moves with the largest one of its environment, not with its own.
   void leave_floor(const sim::Batch& b, std::vector<double>& d_log_weight) {
     const int nodes = params_.pool.nodes;
-    scratch_.heuristic->act(b, {scratch_.base.data(), envs_, size_});
+    const int bundle = shape_.bundle();
+    scratch_.heuristic->act(b, {scratch_.base.data(), envs_, bundle});
     for (std::int64_t e = 0; e < envs_; ++e) {
-      const double* w = scratch_.base.data() + e * size_;
+      const double* w = scratch_.base.data() + e * bundle;
       double* d = d_log_weight.data() + e * nodes;
       const auto largest = std::max_element(w, w + nodes) - w;
       if (w[largest] == 0) {  // equal shares, whatever the base would say nearby
@@ -174,6 +174,7 @@ class Sweep {
   const sim::Params& params_;
   const sim::Exogenous& exogenous_;
   std::int64_t envs_;
+  DecisionShape shape_;
   int size_, width_, features_;
   std::int64_t rows_;
   LearnedScratch scratch_;

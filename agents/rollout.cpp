@@ -10,20 +10,19 @@ constexpr std::int64_t kTile =
 
 }  // namespace
 
-Rollout::Rollout(std::int64_t envs_, int replicas_, int slots_, int nodes_, int size_,
+Rollout::Rollout(std::int64_t envs_, int replicas_, int slots_, const DecisionShape& shape_,
                  int feature_count_)
     : envs(envs_),
       replicas(replicas_),
       slots(slots_),
-      nodes(nodes_),
-      size(size_),
+      shape(shape_),
       feature_count(feature_count_) {
   const auto steps = static_cast<std::size_t>(envs * slots);
-  features.resize(steps * static_cast<std::size_t>(nodes) *
+  features.resize(steps * static_cast<std::size_t>(shape.nodes) *
                   static_cast<std::size_t>(feature_count));
-  base.resize(steps * static_cast<std::size_t>(size));
-  residual.resize(base.size());
-  action.resize(base.size());
+  base.resize(steps * static_cast<std::size_t>(shape.bundle()));
+  residual.resize(steps * static_cast<std::size_t>(shape.logits()));
+  action.resize(residual.size());
   log_density.resize(steps);
   value.resize(steps);
   cost.resize(steps);
@@ -32,10 +31,11 @@ Rollout::Rollout(std::int64_t envs_, int replicas_, int slots_, int nodes_, int 
 
 Rollout roll_out(const LearnedNet& net, const float* value_head, const sim::Params& pool,
                  const sim::Exogenous& x, const Exploration& exploration) {
-  const int replicas = exploration.replicas, nodes = x.nodes, size = sim::bundle_size(pool),
+  const DecisionShape& shape = net.decision_shape();
+  const int replicas = exploration.replicas, nodes = x.nodes, size = shape.size(),
             width = net.theta_layout().width;
   const std::int64_t envs = x.episodes * replicas;
-  Rollout r(envs, replicas, x.slots, nodes, size, sim::feature_count(pool));
+  Rollout r(envs, replicas, x.slots, shape, sim::feature_count(pool));
   const auto row_features = static_cast<std::ptrdiff_t>(nodes) * r.feature_count;
   const Distribution around = net.distribution();
 
@@ -51,10 +51,12 @@ Rollout roll_out(const LearnedNet& net, const float* value_head, const sim::Para
     for (int t = 0; t < x.slots; ++t) {
       net.respond(sight.look(b), scratch);
       for (std::int64_t e = 0; e < count; ++e) {
-        const std::size_t at = r.at(first + e, t), place = at * static_cast<std::size_t>(size);
-        const Proposal proposal{scratch.base.data() + e * size, scratch.residual.data() + e * size};
-        std::copy_n(proposal.base, size, r.base.data() + place);
-        std::copy_n(proposal.residual, size, r.residual.data() + place);
+        const std::size_t at = r.at(first + e, t),
+                          place = at * static_cast<std::size_t>(shape.logits());
+        const Proposal proposal = proposal_of(scratch.base, scratch.residual, shape, e);
+        std::copy_n(proposal.base, shape.bundle(),
+                    r.base.data() + at * static_cast<std::size_t>(shape.bundle()));
+        std::copy_n(proposal.residual, shape.logits(), r.residual.data() + place);
         std::copy_n(scratch.features.begin() + e * row_features, row_features,
                     r.features.begin() + static_cast<std::ptrdiff_t>(at) * row_features);
         r.log_density[at] =

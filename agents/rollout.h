@@ -13,19 +13,19 @@ struct Rollout {
   std::int64_t envs = 0;            ///< E
   int replicas = 0;                 ///< G, environments that share an exogenous episode
   int slots = 0;                    ///< T
-  int nodes = 0;                    ///< N
-  int size = 0;                     ///< A, numbers in a decision
+  DecisionShape shape;              ///< N nodes
   int feature_count = 0;            ///< F
   std::vector<float> features;      ///< [E, T, N, F] normalised
-  std::vector<double> base;         ///< [E, T, A] as in Proposal
-  std::vector<double> residual;     ///< [E, T, A] of the policy that explored
-  std::vector<double> action;       ///< [E, T, A] see Distribution::sample
+  std::vector<double> base;         ///< [E, T, bundle] as in Proposal
+  std::vector<double> residual;     ///< [E, T, logits] of the policy that explored
+  std::vector<double> action;       ///< [E, T, logits] see Distribution::sample
   std::vector<double> log_density;  ///< [E, T]
   std::vector<double> value;        ///< [E, T] what the critic said; 0 without one
   std::vector<double> cost;         ///< [E, T]
   std::vector<double> score;        ///< [E, T]
 
-  Rollout(std::int64_t envs, int replicas, int slots, int nodes, int size, int feature_count);
+  Rollout(std::int64_t envs, int replicas, int slots, const DecisionShape& shape,
+          int feature_count);
   std::int64_t steps() const { return envs * slots; }
   std::size_t at(std::int64_t e, int t) const { return static_cast<std::size_t>(e * slots + t); }
 };

@@ -18,13 +18,9 @@ void centre(T* x, int n) {
   for (int i = 0; i < n; ++i) x[i] -= mean;
 }
 
-/// Dimensions that matter: N' = N - 1, and one for the share of a reserve, whose logit is log-odds
-/// and has no shift to remove.
-/// \param size  numbers in a decision: N, or N + 1
-constexpr int decision_dimensions(int nodes, int size) { return nodes - 1 + (size - nodes); }
-
 /// log density of a normal deviation of `dimensions` dimensions with standard deviation sigma.
-/// \param deviation [n]; for allocations c(z - mu), which sums to 0, with decision_dimensions()
+/// \param deviation [n]; for allocations c(z - mu), which sums to 0 in every block,
+/// with DecisionShape::dimensions()
 template <class T>
 T log_density(const T* deviation, int n, int dimensions, T log_sigma) {
   using std::exp;

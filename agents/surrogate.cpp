@@ -28,11 +28,12 @@ struct Part {
 
 template <class T>
 StepLoss step_loss(const Surrogate& s, const Distribution& around, const Step& step, double weight,
-                   const Heads<const T>& heads, const T* h, int nodes, int size, int width, T* d_h,
-                   const Heads<T>& d_heads) {
-  std::vector<double> residual(static_cast<std::size_t>(size)), d_log_density(residual),
+                   const Heads<const T>& heads, const T* h, const DecisionShape& shape, int width,
+                   T* d_h, const Heads<T>& d_heads) {
+  const int nodes = shape.nodes;
+  std::vector<double> residual(static_cast<std::size_t>(shape.logits())), d_log_density(residual),
       d_entropy(residual);
-  head_residual(heads, h, nodes, size, width, residual.data());
+  head_residual(heads, h, shape, width, residual.data());
   const Density now = around.density({step.drawn.base, residual.data()}, step.action,
                                      step.drawn.residual, d_log_density.data(), d_entropy.data());
   const double log_ratio = now.log_density - step.log_density;
@@ -48,7 +49,7 @@ StepLoss step_loss(const Surrogate& s, const Distribution& around, const Step& s
   out.divergence = ratio - 1 - log_ratio;
   for (std::size_t i = 0; i < residual.size(); ++i)
     residual[i] = weight * (c.d_log_ratio * d_log_density[i] - s.entropy * d_entropy[i]);
-  head_residual_backward(heads, h, residual.data(), nodes, size, width, d_h, d_heads);
+  head_residual_backward(heads, h, residual.data(), shape, width, d_h, d_heads);
 
   if (s.value_weight > 0) {
     const double off = critic_value(heads.value, h, nodes, width) - step.value_target;
@@ -64,11 +65,11 @@ StepLoss step_loss(const Surrogate& s, const Distribution& around, const Step& s
   return out;
 }
 template StepLoss step_loss(const Surrogate&, const Distribution&, const Step&, double,
-                            const Heads<const float>&, const float*, int, int, int, float*,
-                            const Heads<float>&);
+                            const Heads<const float>&, const float*, const DecisionShape&, int,
+                            float*, const Heads<float>&);
 template StepLoss step_loss(const Surrogate&, const Distribution&, const Step&, double,
-                            const Heads<const double>&, const double*, int, int, int, double*,
-                            const Heads<double>&);
+                            const Heads<const double>&, const double*, const DecisionShape&, int,
+                            double*, const Heads<double>&);
 
 SurrogateGradient surrogate_gradient(const LearnedNet& net, const float* value_head,
                                      const Surrogate& s, const Rollout& r, const Worth& worth,
@@ -80,7 +81,8 @@ SurrogateGradient surrogate_gradient(const LearnedNet& net, const float* value_h
   const auto total = static_cast<std::int64_t>(steps.size());
   const std::int64_t chunks = tiles_of(total, kChunk);
   const double per_step = 1 / static_cast<double>(total);
-  const std::ptrdiff_t row_features = std::ptrdiff_t{r.nodes} * r.feature_count;
+  const int nodes = r.shape.nodes;
+  const std::ptrdiff_t row_features = std::ptrdiff_t{nodes} * r.feature_count;
   const Distribution around = net.distribution();
   Heads<const float> heads = net.heads();
   heads.value = value_head;
@@ -89,32 +91,30 @@ SurrogateGradient surrogate_gradient(const LearnedNet& net, const float* value_h
 
   for_each_tile(chunks, [&](std::int64_t chunk) {
     const std::int64_t first = chunk * kChunk, count = std::min(kChunk, total - first),
-                       rows = count * r.nodes;
+                       rows = count * nodes;
     std::vector<float> x(static_cast<std::size_t>(rows * r.feature_count));
     for (std::int64_t i = 0; i < count; ++i)
       std::copy_n(r.features.begin() + steps[static_cast<std::size_t>(first + i)] * row_features,
                   row_features, x.begin() + i * row_features);
     std::vector<float> h(static_cast<std::size_t>(rows * layout.width)), d_h(h.size());
-    const std::unique_ptr<attention::Cache> cache = net.engine().make_cache(count, r.nodes);
-    net.engine().forward(net.encoder_parameters(), {x.data(), rows, r.feature_count}, r.nodes,
-                         *cache, {h.data(), rows, layout.width});
+    const std::unique_ptr<attention::Cache> cache = net.engine().make_cache(count, nodes);
+    net.engine().forward(net.encoder_parameters(), {x.data(), rows, r.feature_count}, nodes, *cache,
+                         {h.data(), rows, layout.width});
 
     float* d_theta = partial.data() + size * static_cast<std::size_t>(chunk);
     Part& part = parts[static_cast<std::size_t>(chunk)];
     double d_spread = 0;
-    const Heads<float> d_heads{d_theta + layout.head(), d_theta + layout.reserve_head(),
-                               value_head != nullptr ? d_theta + layout.size() : nullptr};
+    Heads<float> d_heads = layout.heads(d_theta);
+    if (value_head != nullptr) d_heads.value = d_theta + layout.size();
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(steps[static_cast<std::size_t>(first + i)]);
-      const std::size_t place = at * static_cast<std::size_t>(r.size);
-      const Step step{{r.base.data() + place, r.residual.data() + place},
-                      r.action.data() + place,
-                      r.log_density[at],
-                      worth.advantage[at],
+      const Step step{proposal_of(r.base, r.residual, r.shape, static_cast<std::int64_t>(at)),
+                      r.action.data() + at * static_cast<std::size_t>(r.shape.logits()),
+                      r.log_density[at], worth.advantage[at],
                       worth.target.empty() ? 0 : worth.target[at]};
-      const std::int64_t row = i * r.nodes * layout.width;
-      const StepLoss loss = step_loss(s, around, step, per_step, heads, h.data() + row, r.nodes,
-                                      r.size, layout.width, d_h.data() + row, d_heads);
+      const std::int64_t row = i * nodes * layout.width;
+      const StepLoss loss = step_loss(s, around, step, per_step, heads, h.data() + row, r.shape,
+                                      layout.width, d_h.data() + row, d_heads);
       d_spread += loss.d_spread;
       part.entropy += loss.entropy;
       part.divergence += loss.divergence;

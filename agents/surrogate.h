@@ -43,8 +43,8 @@ struct StepLoss {
 /// \param d_h  [N, d] written \param d_heads  added to
 template <class T>
 StepLoss step_loss(const Surrogate& s, const Distribution& around, const Step& step, double weight,
-                   const Heads<const T>& heads, const T* h, int nodes, int size, int width, T* d_h,
-                   const Heads<T>& d_heads);
+                   const Heads<const T>& heads, const T* h, const DecisionShape& shape, int width,
+                   T* d_h, const Heads<T>& d_heads);
 
 /// Gradient of the mean loss over some steps of a rollout.
 struct SurrogateGradient {

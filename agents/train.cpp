@@ -149,7 +149,8 @@ Trainer::Trainer(const Params& params, const attention::Params& attention, const
   if (!evolves) n.policy = params.agent.policy;
   n.feature_mean.assign(n.features.size(), 0);
   n.feature_scale.assign(n.features.size(), 1);
-  n.theta.assign(static_cast<std::size_t>(ThetaLayout(n.shape).size()), 0);
+  if (!evolves && params.agent.resource_heads) n.resource_heads = pool.pool.resource_count();
+  n.theta.assign(static_cast<std::size_t>(ThetaLayout(n.shape, n.resource_heads).size()), 0);
   impl_ = std::make_unique<Impl>(params, pool, seed, index, std::move(n), engine);
 }
 

@@ -192,8 +192,15 @@ int decision_size(const Params& p) {
   return rows * p.pool.nodes + (p.pool.shared_reserve() != nullptr ? 1 : 0);
 }
 
+int tilted_size(const Params& p) { return bundle_size(p) + p.pool.resource_count() * p.pool.nodes; }
+
+bool is_bundle(const Params& p, std::int64_t size) {
+  return size == bundle_size(p) ||
+         (p.pool.action == Action::per_resource && size == tilted_size(p));
+}
+
 void expand(const Params& p, View<const double> bundles, View<double> decisions) {
-  CRA_CHECK(bundles.cols == bundle_size(p) && decisions.cols == decision_size(p) &&
+  CRA_CHECK(is_bundle(p, bundles.cols) && decisions.cols == decision_size(p) &&
                 bundles.rows == decisions.rows,
             "expand: bundles or decisions have the wrong shape");
   if (p.pool.action != Action::per_resource) {
@@ -201,21 +208,23 @@ void expand(const Params& p, View<const double> bundles, View<double> decisions)
     return;
   }
   const int nodes = p.pool.nodes;
+  const bool reserve = p.pool.shared_reserve() != nullptr, tilted = bundles.cols > bundle_size(p);
   std::vector<double> rate(index(nodes));
   for (std::int64_t e = 0; e < bundles.rows; ++e) {
     const double* bundle = bundles.row(e);
-    const bool reserve = bundles.cols > nodes;
+    const double* tilt = bundle + bundle_size(p);
     double* to = decisions.row(e);
     fill(p, bundle, reserve ? 1 - bundle[nodes] : 1, rate.data());
     for (int k = 0; k < p.pool.resource_count(); ++k)
-      for (int n = 0; n < nodes; ++n) *to++ = p.pool.need_of(n, k) * rate[index(n)];
+      for (int n = 0; n < nodes; ++n)
+        *to++ = p.pool.need_of(n, k) * rate[index(n)] * (tilted ? *tilt++ : 1);
     if (reserve) *to = bundle[nodes];
   }
 }
 
 void expand_backward(const Params& p, View<const double> bundles, View<const double> d_decisions,
                      View<double> d_bundles) {
-  CRA_CHECK(bundles.cols == bundle_size(p) && d_decisions.cols == decision_size(p) &&
+  CRA_CHECK(is_bundle(p, bundles.cols) && d_decisions.cols == decision_size(p) &&
                 bundles.rows == d_decisions.rows && d_bundles.rows == bundles.rows &&
                 d_bundles.cols == bundles.cols,
             "expand_backward: bundles or gradients have the wrong shape");
@@ -224,15 +233,21 @@ void expand_backward(const Params& p, View<const double> bundles, View<const dou
     return;
   }
   const int nodes = p.pool.nodes;
+  const bool reserve = p.pool.shared_reserve() != nullptr, tilted = bundles.cols > bundle_size(p);
   std::vector<double> rate(index(nodes)), d_rate(index(nodes));
   for (std::int64_t e = 0; e < bundles.rows; ++e) {
     const double* bundle = bundles.row(e);
-    const bool reserve = bundles.cols > nodes;
+    const double* tilt = bundle + bundle_size(p);
+    double* d_tilt = d_bundles.row(e) + bundle_size(p);
     const double* from = d_decisions.row(e);
     const double theta = fill(p, bundle, reserve ? 1 - bundle[nodes] : 1, rate.data());
     std::fill(d_rate.begin(), d_rate.end(), 0.0);
     for (int k = 0; k < p.pool.resource_count(); ++k)
-      for (int n = 0; n < nodes; ++n) d_rate[index(n)] += p.pool.need_of(n, k) * *from++;
+      for (int n = 0; n < nodes; ++n, ++from) {
+        const double need = p.pool.need_of(n, k);
+        d_rate[index(n)] += need * (tilted ? *tilt++ : 1) * *from;
+        if (tilted) *d_tilt++ = need * rate[index(n)] * *from;
+      }
     const double d_scale =
         fill_backward(p, bundle, rate.data(), theta, d_rate.data(), d_bundles.row(e));
     if (reserve) d_bundles.row(e)[nodes] = *from - d_scale;

@@ -151,14 +151,21 @@ int decision_size(const Params& p);
 /// Numbers in one environment's bundle: a weight for every node, then the share of a reserve. A
 /// decision but in pools that take weights per resource.
 int bundle_size(const Params& p);
+/// Numbers in a tilted bundle, where the pool takes weights per resource: those of the bundle, then
+/// a factor >= 0 for every resource and node, [K, N], by which a node is to have more of one
+/// resource and less of another.
+int tilted_size(const Params& p);
+/// Whether `size` numbers are a bundle, tilted or not.
+bool is_bundle(const Params& p, std::int64_t size);
 /// Decisions that do what bundles ask for: per resource, p_kn in proportion to need_nk s_n, with s
-/// the rates that the bundle would be granted, so that nobody is granted less. \param bundles  [E,
-/// bundle_size()] \param decisions  [E, A] written
+/// the rates that the bundle would be granted, so that nobody is granted less; of a tilted bundle,
+/// in proportion to need_nk s_n tilt_kn. Where all tilts are equal they change no bit.
+/// \param bundles  [E, bundle_size() or tilted_size()] \param decisions  [E, A] written
 void expand(const Params& p, View<const double> bundles, View<double> decisions);
 /// step() with the decisions that bundles stand for. \returns these, [E, A]
 std::vector<double> step_bundles(const Params& p, const Exogenous& x, Batch& b,
                                  View<const double> bundles);
-/// Reverse of expand(). \param d_bundles  [E, bundle_size()] written
+/// Reverse of expand(). \param d_bundles  written, as large as the bundles
 void expand_backward(const Params& p, View<const double> bundles, View<const double> d_decisions,
                      View<double> d_bundles);
 /// Weights as the pool takes them, scaled to sum 1: at least 1e-9 of the largest; all zero means no
@@ -293,7 +300,8 @@ class Tracker {
   void hold() const;
   /// What a policy may act on; [1, N]. Valid until the next call.
   const Batch& seen() const { return *seen_; }
-  /// Carries out a decision in slot t and moves on to t + 1. \param bundle  [1, bundle_size()]
+  /// Carries out a decision in slot t and moves on to t + 1. \param bundle  [1, bundle_size() or
+  /// tilted_size()]
   Command command(View<const double> bundle);
 
   bool started() const { return seen_ != nullptr; }

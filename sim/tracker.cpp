@@ -285,7 +285,7 @@ void Tracker::hold() const {
 Command Tracker::command(View<const double> bundle) {
   CRA_CHECK(started(), "command: no episode has begun");
   CRA_CHECK(slot_ < std::numeric_limits<int>::max(), "command: the episode is too long");
-  CRA_CHECK(bundle.rows == 1 && bundle.cols == bundle_size(params_),
+  CRA_CHECK(bundle.rows == 1 && is_bundle(params_, bundle.cols),
             "command: the decision has the wrong shape");
   const int nodes = params_.pool.nodes, size = decision_size(params_);
   std::vector<double> decision(static_cast<std::size_t>(size));

@@ -35,7 +35,7 @@ TEST_CASE("log_density: t15 of the model, Gaussian logits and the density on the
   CHECK(log_density(deviation.data(), 3, 3, log_sigma) == doctest::Approx(-1.557374).epsilon(1e-6));
   CHECK(logit_entropy(3, log_sigma) == doctest::Approx(2.177374).epsilon(1e-6));
   const std::vector<double> even(3, 1.0);
-  decide({even.data(), 1, 3}, {z.data(), 1, 3}, 3, {p.data(), 1, 3});
+  decide({even.data(), z.data()}, {3}, p.data());
   const double sum = p[0] + p[1] + p[2];
   CHECK(p[0] / sum == doctest::Approx(.511409).epsilon(1e-5));
   CHECK(p[1] / sum == doctest::Approx(.207923).epsilon(1e-5));
@@ -43,8 +43,8 @@ TEST_CASE("log_density: t15 of the model, Gaussian logits and the density on the
   // On the simplex with log-ratios to node 3 the covariance is sigma^2 (I + 11'), of determinant
   // sigma^4 * 3; the quadratic form is that of the centred deviation, the Jacobian prod 1 / p.
   centre(deviation.data(), 3);
-  double log_simplex =
-      log_density(deviation.data(), 3, decision_dimensions(3, 3), log_sigma) - 0.5 * std::log(3);
+  double log_simplex = log_density(deviation.data(), 3, DecisionShape{3}.dimensions(), log_sigma) -
+                       0.5 * std::log(3);
   for (const double x : p) log_simplex -= std::log(x / sum);
   CHECK(log_simplex == doctest::Approx(1.870867).epsilon(1e-6));
 }

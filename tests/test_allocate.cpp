@@ -247,29 +247,57 @@ TEST_CASE("expand: a bundle per resource grants what the bundle grants") {
     CHECK(b.grant[i] >= a.grant[i] * (1 - 1e-8));  // weights of 0 are raised
 }
 
-TEST_CASE("expand_backward: central differences") {
-  Params p = busy_ring_of_three(6, 2);
+TEST_CASE("expand: tilts multiply the shares of resources; equal ones change no bit") {
+  Params p = busy_ring_of_three(3, 2);
+  CHECK(is_bundle(p, 3));
+  CHECK_FALSE(is_bundle(p, 3 + 9));
   p.pool.action = Action::per_resource;
-  p.pool.capacity = 1.1;
-  must_resolve(p);
-  const int size = decision_size(p);
-  Numbers w, d_decisions, d_bundle(6), out(static_cast<std::size_t>(size));
-  for (int k = 0; k < size; ++k)
-    d_decisions.push_back(Draws(1, EpisodeSet::training, 0, Stream::noise, k, 0).normal());
-  for (int n = 0; n < 6; ++n)
-    w.push_back(std::exp(Draws(2, EpisodeSet::training, 0, Stream::noise, n, 0).normal()));
-  const auto loss = [&](const Numbers& bundle) {
-    expand(p, {bundle.data(), 1, 6}, {out.data(), 1, size});
-    return std::inner_product(out.begin(), out.end(), d_decisions.begin(), 0.0);
-  };
-  expand_backward(p, {w.data(), 1, 6}, {d_decisions.data(), 1, size}, {d_bundle.data(), 1, 6});
-  for (std::size_t n = 0; n < 6; ++n) {
-    Numbers up = w, down = w;
-    up[n] += 1e-6;
-    down[n] -= 1e-6;
-    // Rounding of a loss of order 1 over 2e-6: about 1e-10.
-    CHECK(d_bundle[n] == doctest::Approx((loss(up) - loss(down)) / 2e-6).epsilon(1e-6).scale(1));
-  }
+  REQUIRE(tilted_size(p) == 3 + 9);
+  CHECK(is_bundle(p, 3));
+  CHECK(is_bundle(p, 3 + 9));
+  CHECK_FALSE(is_bundle(p, 9));
+  Numbers w = random_decisions(p, 1, 0), plain(9), tilted(9);
+  w.resize(3);
+  expand(p, {w.data(), 1, 3}, {plain.data(), 1, 9});
+  w.resize(12, 1.0);
+  expand(p, {w.data(), 1, 12}, {tilted.data(), 1, 9});
+  CHECK(tilted == plain);
+  for (std::size_t i = 3; i < 12; ++i) w[i] = 0.1 * static_cast<double>(i);
+  expand(p, {w.data(), 1, 12}, {tilted.data(), 1, 9});
+  for (std::size_t i = 0; i < 9; ++i) CHECK(tilted[i] == plain[i] * w[i + 3]);
+}
+
+TEST_CASE("expand_backward: central differences, with and without tilts") {
+  for (const bool reserve : {false, true})
+    for (const bool tilt : {false, true}) {
+      Params p = busy_ring_of_three(6, 2);
+      p.pool.action = Action::per_resource;
+      p.pool.capacity = 1.1;
+      if (reserve) p.pool.reserve = SharedReserve{0.7, Dispatch::priority};
+      must_resolve(p);
+      const int size = decision_size(p), count = tilt ? tilted_size(p) : bundle_size(p);
+      Numbers w, d_decisions, d_bundle(static_cast<std::size_t>(count)),
+          out(static_cast<std::size_t>(size));
+      for (int k = 0; k < size; ++k)
+        d_decisions.push_back(Draws(1, EpisodeSet::training, 0, Stream::noise, k, 0).normal());
+      for (int i = 0; i < count; ++i)
+        w.push_back(std::exp(Draws(2, EpisodeSet::training, 0, Stream::noise, i, 0).normal()));
+      if (reserve) w[6] = 0.3;
+      const auto loss = [&](const Numbers& bundle) {
+        expand(p, {bundle.data(), 1, count}, {out.data(), 1, size});
+        return std::inner_product(out.begin(), out.end(), d_decisions.begin(), 0.0);
+      };
+      expand_backward(p, {w.data(), 1, count}, {d_decisions.data(), 1, size},
+                      {d_bundle.data(), 1, count});
+      for (std::size_t i = 0; i < w.size(); ++i) {
+        Numbers up = w, down = w;
+        up[i] += 1e-6;
+        down[i] -= 1e-6;
+        // Rounding of a loss of order 1 over 2e-6: about 1e-10.
+        CHECK(d_bundle[i] ==
+              doctest::Approx((loss(up) - loss(down)) / 2e-6).epsilon(1e-6).scale(1));
+      }
+    }
 }
 
 TEST_CASE("resolve: mechanisms of a pool that do not go together are refused") {

@@ -74,7 +74,7 @@ TEST_CASE("dirichlet: t14 of the model, density, entropy and their gradient") {
   // alpha = least + kappa m: with a least of next to nothing, kappa = 9 and m = alpha / 9.
   const PolicyKind kind = Dirichlet{1e-12, 30};
   const Numbers base{2, 3, 4}, residual(3, 0.0);
-  const Distribution d(kind, std::log(9.0), 3, 3);
+  const Distribution d(kind, std::log(9.0), {3});
   const Numbers log_p{std::log(.2), std::log(.3), std::log(.5)};
   Numbers by_residual(3), of_entropy(3);
   const Density found = d.density(proposal(base, residual), log_p.data(), residual.data(),
@@ -93,7 +93,7 @@ TEST_CASE("dirichlet: t14 of the model, density, entropy and their gradient") {
 
 TEST_CASE("logistic_normal: t15 of the model through the distribution") {
   const PolicyKind kind = LogisticNormal{};
-  const Distribution d(kind, std::log(.5), 3, 3);
+  const Distribution d(kind, std::log(.5), {3});
   const Numbers base(3, 1.0), mu{.5, 0, -.5}, z{.7, -.2, .1};
   Numbers deviation(3), a(3), b(3);
   for (std::size_t i = 0; i < 3; ++i) deviation[i] = z[i] - mu[i];
@@ -119,7 +119,9 @@ TEST_CASE("distributions: every gradient by differences, with and without a rese
                 weight = some(size, 4), action(base.size()), decision(base.size());
         if (extra == 1) base.back() = 0.3;  // a share
         double log_spread = kind.index() == 0 ? -0.7 : 3.1;
-        const auto distribution = [&] { return Distribution(kind, log_spread, nodes, size); };
+        const auto distribution = [&] {
+          return Distribution(kind, log_spread, {nodes, extra == 1});
+        };
         distribution().sample(proposal(base, drawn), {5, 2, 4}, action.data(), decision.data());
 
         Numbers by_residual(base.size()), of_entropy(base.size());
@@ -175,7 +177,7 @@ TEST_CASE("distributions: a density where nothing moved has the bits of the draw
         Numbers base = some(size, 1), residual = some(size, 2 + slot), action(base.size()),
                 decision(base.size()), a(base.size()), b(base.size());
         if (extra == 1) base.back() = 0.3;
-        const Distribution d(kind, initial_log_spread(kind, nodes), nodes, size);
+        const Distribution d(kind, initial_log_spread(kind, nodes), {nodes, extra == 1});
         const double drawn =
             d.sample(proposal(base, residual), {5, 2, slot}, action.data(), decision.data());
         const double found =
@@ -192,7 +194,7 @@ TEST_CASE("dirichlet: draws have the mean and the variance of the distribution, 
   const Numbers base{1, 2, 3, .4}, residual(4, 0.0);
   const Numbers alpha{.3 + 6 * .1, .3 + 6 * .2, .3 + 6 * .3, .3 + 6 * .4};
   const double total = std::accumulate(alpha.begin(), alpha.end(), 0.0);
-  const Distribution d(kind, std::log(6.0), 3, 4);
+  const Distribution d(kind, std::log(6.0), {3, true});
   Numbers decision(4), log_p(4);
   d.mean(proposal(base, residual), decision.data());
   for (std::size_t i = 0; i < 4; ++i)
@@ -234,7 +236,7 @@ TEST_CASE("distributions: large pools and extreme residuals stay finite") {
       Numbers base(nodes, 1.0), residual = some(nodes, 5), action(base.size()), decision(action),
                                 a(action), b(action);
       for (double& r : residual) r *= scale;
-      const Distribution d(kind, spread_range(kind).high, nodes, nodes);
+      const Distribution d(kind, spread_range(kind).high, {nodes});
       const double drawn =
           d.sample(proposal(base, residual), {1, 1, 1}, action.data(), decision.data());
       const Density found =

@@ -33,6 +33,7 @@ void only_places(sim::Params& p) {
 
 /// The network that a short training from equal shares ends with.
 Network trained(const sim::Params& pool, const Params& params) {
+  REQUIRE(check(params, pool).empty());
   attention::Params a;
   a.width = 8;
   Trainer trainer(params, a, pool, 7, {"uniform", {}}, attention::make_cpu_engine);
@@ -129,6 +130,97 @@ TEST_CASE("apg: t7 of the model, steady effort against forgetting") {
   };
   CHECK(value({1, 1, 1}) == doctest::Approx(.944505).epsilon(1e-6));
   check_value(value(s), .943674, .944505);
+}
+
+namespace {
+
+/// Three nodes, two resources that they need unequally, and a price on what of them is used: more
+/// of it than is worth while.
+struct PricedPool {
+  Numbers importance{1, 2, 3}, gain{.9, .8, .7}, scale{1, 2, 4};
+  Numbers need[2]{{1, 2, .5}, {1.5, .4, 1}};
+  double budget[2]{7, 8}, price = 0.7;
+
+  sim::Params params() const {
+    sim::Params p = quiet_pool(3, 2, 1);
+    for (const int k : {0, 1}) {
+      sim::Resource r;
+      r.name = k == 0 ? "compute" : "memory";
+      r.need = per_node(need[k]);
+      r.budget = budget[k];
+      p.pool.resources.push_back(r);
+    }
+    p.pool.action = sim::Action::per_resource;
+    p.pool.lag = 1;
+    p.pool.capacity = 100;
+    p.workload.importance = per_node(importance);
+    p.cost.use = price;
+    sim::AnytimeError error;
+    error.floor = 0;
+    error.gain = per_node(gain);
+    error.scale = per_node(scale);
+    error.exponent = 1;
+    p.errors = error;
+    only_places(p);
+    must_resolve(p);
+    return p;
+  }
+  /// Share of a budget that rates take.
+  double used(const Numbers& s, std::size_t k) const {
+    double sum = 0;
+    for (std::size_t n = 0; n < 3; ++n) sum += need[k][n] * s[n] / budget[k];
+    return sum;
+  }
+  double cost(const Numbers& s) const {
+    double sum = price * (used(s, 0) + used(s, 1)) / 2;
+    for (std::size_t n = 0; n < 3; ++n) sum += importance[n] * gain[n] / (1 + s[n] / scale[n]) / 3;
+    return sum;
+  }
+  /// Rates at which the gain of service is its price less `subsidy` per share of budget k.
+  Numbers rates(std::size_t k, double subsidy) const {
+    Numbers s;
+    for (std::size_t n = 0; n < 3; ++n) {
+      const double charge = price * (need[0][n] / budget[0] + need[1][n] / budget[1]) / 2 -
+                            subsidy * need[k][n] / budget[k];
+      s.push_back(scale[n] * (std::sqrt(importance[n] * gain[n] / 3 / scale[n] / charge) - 1));
+      CHECK(s.back() > 0);
+    }
+    return s;
+  }
+  /// Of all rates that use up budget k those of least cost: Lagrange's, by bisection.
+  Numbers best_using_up(std::size_t k) const {
+    double low = 0, high = 0.35;
+    for (int i = 0; i < 100; ++i) {
+      const double middle = (low + high) / 2;
+      (used(rates(k, middle), k) < 1 ? low : high) = middle;
+    }
+    CHECK(used(rates(k, low), k) == doctest::Approx(1).epsilon(1e-9));
+    return rates(k, low);
+  }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "apg with resource heads: leaves budget unused where that is best, which bundles cannot") {
+  const PricedPool pool;
+  const sim::Params p = pool.params();
+  const Numbers best = pool.rates(0, 0);  // needs no more than there is
+  CHECK(std::max(pool.used(best, 0), pool.used(best, 1)) < 0.9);
+  // Water-filling goes on until one of the budgets is used up: here best the first.
+  const double of_bundles = pool.cost(pool.best_using_up(0));
+  CHECK(pool.used(pool.best_using_up(0), 1) < 0.9);
+  CHECK(pool.cost(pool.best_using_up(1)) > of_bundles);
+  CHECK(of_bundles > 1.03 * pool.cost(best));
+
+  Params params = pathwise(300);
+  const double bundle = pool.cost(last_grant(trained(p, params), p));
+  CHECK(bundle <= of_bundles * 1.001);
+  CHECK(bundle >= of_bundles * (1 - 1e-6));
+  params.agent.resource_heads = true;
+  const double heads = pool.cost(last_grant(trained(p, params), p));
+  CHECK(heads <= pool.cost(best) * 1.001);
+  CHECK(heads >= pool.cost(best) * (1 - 1e-6));
 }
 
 TEST_CASE("learners that explore: shares of one server among Bernoulli queues" * doctest::skip()) {

@@ -18,7 +18,7 @@ using cra::testing::must_resolve;
 namespace {
 
 /// A network with random weights everywhere, its head included.
-Network random_network(const sim::Params& p, Rule base, std::uint64_t seed) {
+Network random_network(const sim::Params& p, Rule base, std::uint64_t seed, bool resource_heads) {
   Network n;
   n.features = sim::feature_names(p);
   attention::Params a;
@@ -28,8 +28,9 @@ Network random_network(const sim::Params& p, Rule base, std::uint64_t seed) {
   n.base_floor = 0.1;
   n.feature_mean.assign(n.features.size(), 0.5);
   n.feature_scale.assign(n.features.size(), 0.7);
+  if (resource_heads) n.resource_heads = p.pool.resource_count();
   n.theta = attention::initial_parameters(n.shape, seed);
-  const ThetaLayout layout(n.shape);
+  const ThetaLayout layout(n.shape, n.resource_heads);
   for (std::int64_t k = layout.head(); k < layout.size(); ++k)
     n.theta.push_back(static_cast<float>(
         0.15 * Draws(seed, EpisodeSet::tuning, k, Stream::weights, 0, 0).normal()));
@@ -56,12 +57,15 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
   must_resolve(reserves);
   sim::Params per_resource = cra::testing::busy_ring_of_three(5, 20);
   per_resource.pool.action = sim::Action::per_resource;
+  sim::Params split_reserves = reserves;
+  split_reserves.pool.action = sim::Action::per_resource;
   sim::Params lending = ring;
   lending.pool.conflict = sim::Conflict::gps;
   struct Case {
     sim::Params p;
     Rule base;
     PolicyKind policy;
+    bool resource_heads = false;
   };
   const Case cases[] = {
       {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
@@ -82,12 +86,16 @@ TEST_CASE("pathwise_gradient: the derivative along random directions, tensor by 
       {seen(ring, 0, {"importance", "error"}), {"margin", {0.1, 1.5}}, {}},
       {seen(reserve, 3, {"rate", "arrivals"}), {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, {}},
       {per_resource, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
+      {per_resource, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}, true},
+      {per_resource, {"margin", {0.1, 1.5}}, {}, true},
+      {seen(per_resource, 2, {}), {"demand_backlog", {0.5, 2, 0.25, 1}}, {}, true},
+      {split_reserves, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, {}, true},
       {lending, {"demand_backlog", {0.5, 2, 0.25, 1}}, {}},
       {ring, {"demand_backlog", {0.5, 2, 0.25, 1}}, Dirichlet{0.3, 2}},
       {reserve, {"demand_backlog", {0.5, 2, 0.25, 1, 0.2}}, Dirichlet{0.3, 2}}};
   for (const Case& c : cases) {
     const sim::Exogenous x = sim::draw(c.p, 3, EpisodeSet::training, 0, 3);
-    Network n = random_network(c.p, c.base, 4);
+    Network n = random_network(c.p, c.base, 4, c.resource_heads);
     n.policy = c.policy;
     const bool dirichlet = std::holds_alternative<Dirichlet>(c.policy);
     if (dirichlet)

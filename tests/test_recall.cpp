@@ -1,6 +1,7 @@
 // A policy read back from a result: every kind of attention and every control, exactly as it was.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "pools.h"
@@ -23,8 +24,15 @@ std::vector<std::int64_t> whole(std::int64_t x) { return {x}; }
 
 /// /policy of a network, as results/FORMAT.md describes it.
 results::RunFile stored(const agents::Network& n, std::size_t nodes = 5) {
-  GroupData g{"policy", {{"feature", n.features}}, {}};
+  std::vector<std::string> tensors;
+  std::vector<std::int64_t> rows;
+  for (const attention::Tensor& t : agents::layout(n)) {
+    tensors.push_back(t.name);
+    rows.push_back(t.rows);
+  }
+  GroupData g{"policy", {{"tensor", tensors}, {"feature", n.features}}, {}};
   g.variables = {{"theta", n.theta},
+                 {"tensor_rows", rows},
                  {"feature_mean", n.feature_mean},
                  {"feature_scale", n.feature_scale},
                  {"base_knob_value", n.base.knobs},
@@ -111,6 +119,26 @@ TEST_CASE("network_of: what no encoder can be is refused, with the place") {
         "machine");
   CHECK(message("weights", text("static")) ==
         "r.h5: /policy: static weights, and only they, are those of a number of nodes, which is 0");
+}
+
+TEST_CASE("network_of: resource heads come back by the name of their tensor, or are refused") {
+  sim::Params p = cra::testing::busy_ring_of_three(5, 4);
+  p.pool.action = sim::Action::per_resource;
+  agents::Network n = network(p, {}, 1);
+  CHECK(tools::network_of(stored(n), "r.h5", p).resource_heads == 0);
+  n.resource_heads = 3;
+  CHECK(tools::network_of(stored(n), "r.h5", p).resource_heads == 3);
+  results::RunFile run = stored(n);
+  auto& variables = run.groups.front().variables;
+  const auto rows = std::find_if(variables.begin(), variables.end(),
+                                 [](const auto& v) { return v.name == "tensor_rows"; });
+  auto& count = std::get<std::vector<std::int64_t>>(rows->data);
+  for (const std::int64_t wrong : {std::int64_t{2}, std::int64_t{1} << 40}) {
+    count[count.size() - 2] = wrong;
+    CHECK_THROWS_WITH_AS(tools::network_of(run, "r.h5", p),
+                         doctest::Contains("resources by themselves, and this pool has 3"),
+                         InputError);
+  }
 }
 
 TEST_CASE("network_of: what is per share of the budget follows the number of nodes") {

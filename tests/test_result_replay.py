@@ -256,6 +256,8 @@ SCENARIOS = {
        for rule in ("none", "priority", "round_robin", "maxmin")},
     "conflict gps": CLIPPED.format("gps", 1),
     "action per_resource": ACTION.format("per_resource"),
+    "resource heads": ACTION.format("per_resource") + "agent: {resource_heads: true, learner: "
+        "{kind: apg, learning_rate: 0.1}}\n",
     "action raw": ACTION.format("raw"),
     "lottery": LOTTERY,
     "reserve, optimal": RESERVE.format("optimal"),
@@ -289,6 +291,7 @@ BITES = {
     "conflict gps": lambda d, e: (d["served"] > d["rate"] + 0.05).any(),
     "action per_resource": lambda d, e: d["waste"].max() > 0.05
         and d["resource_proportion"].shape[3:] == (2, 4),
+    "resource heads": lambda d, e: d["tilt"][0].std((2, 3)).min() > 1e-3 and (d["tilt"][1:] == 1).all(),
     "action raw": lambda d, e: np.ptp(d["grant"].sum(-1)) > 0.01 and d["waste"].max() == 0,
     "lottery": lambda d, e: set((d["served"] > 0).sum(-1).flat) == {0, 1} and d["availability"].min() == 0,
     "reserve, optimal": lambda d, e: d["dispatched"].max() > 0.1,
@@ -329,7 +332,7 @@ def spearman(x, y):
 
 def marginal_values(c, d, p, i, t):
     """-dC/d eps of giving each node eps more of the placed budget in slot t, by the equations alone."""
-    d = {name: x for name, x in d.items() if name != "resource_proportion"}  # they follow from the bundle
+    d = {name: x for name, x in d.items() if name != "resource_proportion"}  # they follow
     lottery = c["service"] == b"lottery"
     step = 1.0 if lottery else 1e-5
     share = d["proportion"][p, i, t].copy()
@@ -367,6 +370,7 @@ class Replays(unittest.TestCase):
                 with h5py.File(path) as file:
                     groups = {g: {k: v[()] for k, v in file[g].items()}
                               for g in ("node", "trajectory", "eval", "summary")}
+                groups["node"], groups["trajectory"] = cra_replay.load(path)
                 yield name, path, groups
 
     def test_every_slot_of_every_policy_follows_from_the_equations(self):
@@ -386,6 +390,7 @@ class Replays(unittest.TestCase):
             "conflict maxmin": ("trajectory", "grant"),
             "conflict gps": ("trajectory", "served"),
             "action per_resource": ("trajectory", "resource_proportion"),
+            "resource heads": ("trajectory", "resource_proportion"),
             "action raw": ("node", "needs"),
             "lottery": ("node", "job"),
             "reserve, optimal": ("trajectory", "dispatched"),

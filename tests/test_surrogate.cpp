@@ -34,7 +34,7 @@ Numbers random_numbers(std::size_t n, double scale, std::uint64_t seed, int stre
 }
 
 /// A net with random weights everywhere, for a pool with a reserve.
-LearnedNet random_net(const sim::Params& pool, const PolicyKind& kind) {
+LearnedNet random_net(const sim::Params& pool, const PolicyKind& kind, int resource_heads = 0) {
   Network n;
   n.policy = kind;
   n.features = sim::feature_names(pool);
@@ -46,8 +46,10 @@ LearnedNet random_net(const sim::Params& pool, const PolicyKind& kind) {
   n.feature_mean.assign(n.features.size(), 0.5);
   n.feature_scale.assign(n.features.size(), 0.7);
   n.theta = attention::initial_parameters(n.shape, 3);
-  const ThetaLayout layout(n.shape);
-  for (const double x : random_numbers(2 * static_cast<std::size_t>(n.shape.width), 0.2, 4, 0))
+  n.resource_heads = resource_heads;
+  const ThetaLayout layout(n.shape, resource_heads);
+  for (const double x :
+       random_numbers(static_cast<std::size_t>(layout.log_spread() - layout.head()), 0.2, 4, 0))
     n.theta.push_back(static_cast<float>(x));
   n.theta.push_back(static_cast<float>(initial_log_spread(kind, pool.pool.nodes)));
   return {std::move(n), pool, attention::make_cpu_engine};
@@ -72,7 +74,7 @@ std::vector<std::int64_t> all_steps(const Rollout& r) {
 // ---- advantages ------------------------------------------------------------------------
 
 TEST_CASE("group_advantages: leave-one-out against the replicas, scaled, exactly 0 when equal") {
-  Rollout r(4, 2, 2, 1, 1, 1);  // two episodes with two replicas, two slots
+  Rollout r(4, 2, 2, {1}, 1);  // two episodes with two replicas, two slots
   r.cost = {1, 2, 3, 2, 5, 0, 5, 0};
   const std::vector<double> a = group_advantages(r, 0.5);
   // Returns: -(1 + 1) = -2, -2 | -4, -2 | -5, 0 | -5, 0. Against the other replica: +2, 0 | -2, 0.
@@ -85,7 +87,7 @@ TEST_CASE("group_advantages: leave-one-out against the replicas, scaled, exactly
 TEST_CASE("group_advantages: equal, huge and outlying returns stay finite and bounded (N4)") {
   for (const double offset : {0.0, 1e9, 1e30}) {
     for (const int replicas : {2, 3}) {
-      Rollout r(replicas, replicas, 3, 1, 1, 1);
+      Rollout r(replicas, replicas, 3, {1}, 1);
       std::fill(r.cost.begin(), r.cost.end(), offset + 0.1);
       for (const double a : group_advantages(r, 0.93)) CHECK(a == 0);
       r.cost[0] += 1e30;
@@ -98,7 +100,7 @@ TEST_CASE("group_advantages: equal, huge and outlying returns stay finite and bo
 }
 
 TEST_CASE("critic_advantages: generalised advantage estimation by hand, against the replicas") {
-  Rollout r(2, 2, 3, 1, 1, 1);
+  Rollout r(2, 2, 3, {1}, 1);
   r.cost = {1, 2, 4, 3, 0, 1};
   r.value = {0.5, -1, 2, 1, 0, -2};
   ReturnScale scale;  // of nothing yet: values are in plain units
@@ -134,7 +136,7 @@ TEST_CASE("critic_advantages: generalised advantage estimation by hand, against 
 }
 
 TEST_CASE("critic_advantages: what all replicas meet adds nothing") {
-  Rollout r(4, 2, 3, 1, 1, 1);
+  Rollout r(4, 2, 3, {1}, 1);
   r.cost = {1, 2, 4, 3, 0, 1, 2, 2, 0, 1, 5, 3};
   r.value = {0.5, -1, 2, 1, 0, -2, 1, 2, 1, 0, -1, 0.5};
   ReturnScale calm, burst;
@@ -167,17 +169,19 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
                                       {0.2, 0.3, 0.7}};
   for (const PolicyKind& kind : every_kind<PolicyKind>()) {
     int clipped = 0, some_clipped = 0, some_kept = 0;
-    for (std::uint64_t net = 0; net < 10; ++net) {
+    const std::uint64_t nets = kind.index() == 0 ? 16 : 10;
+    for (std::uint64_t net = 0; net < nets; ++net) {
       const Surrogate& loss_of = losses[net % losses.size()];
       Draws draws(net, EpisodeSet::training, 0, Stream::weights, 0, 0);
       const int nodes = net == 0 ? 2 : 2 + static_cast<int>(draws.below(7)),
                 heads = 1 + static_cast<int>(draws.below(2)),
-                size = nodes + static_cast<int>(net % 2);  // a reserve or not
+                resources = net < 10 ? 0 : 1 + static_cast<int>(net % 3);
+      const DecisionShape to{nodes, net % 2 == 1, resources};
       // Width >= 4: layer norm of two numbers is nearly a sign, too sharp for differences of 1e-3.
       const attention::Shape shape{3, heads * (4 + static_cast<int>(draws.below(5))), heads, 1,
                                    0.7};
-      const ThetaLayout layout(shape);
-      const int slots = 3, width = shape.width;
+      const ThetaLayout layout(shape, resources);
+      const int slots = 3, width = shape.width, size = to.logits();
       const std::int64_t rows = std::int64_t{slots} * nodes;
       const auto count = static_cast<std::size_t>(slots) * static_cast<std::size_t>(size);
       // Theta, then the critic's head.
@@ -189,15 +193,14 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
                     drawn = random_numbers(count, 0.1, net, 2),
                     advantage = random_numbers(slots, 1, net, 3),
                     target = random_numbers(slots, 1, net, 4);
-      Numbers base = random_numbers(count, 0.5, net, 5), action(count), decision(count),
-              log_drawn(slots);
-      for (std::size_t i = 0; i < count; ++i) base[i] = std::exp(base[i]);
+      Numbers base = random_numbers(static_cast<std::size_t>(slots * to.bundle()), 0.5, net, 5),
+              action(count), decision(static_cast<std::size_t>(to.size())), log_drawn(slots);
+      for (double& w : base) w = std::exp(w);
       const attention::Encoder<double> encoder(shape);
       attention::Workspace<double> space(shape, slots, nodes);
       Numbers h(static_cast<std::size_t>(rows * width)), d_h(h.size());
-      const Heads<const double> heads_now{theta.data() + layout.head(),
-                                          theta.data() + layout.reserve_head(),
-                                          theta.data() + layout.size()};
+      Heads<const double> heads_now = layout.heads<const double>(theta.data());
+      heads_now.value = theta.data() + layout.size();
       const auto forward = [&] {
         encoder.forward(theta.data(), {x.data(), rows, shape.features}, space,
                         {h.data(), rows, width});
@@ -205,22 +208,22 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
       forward();
       for (int s = 0; s < slots; ++s) {
         const std::ptrdiff_t at = std::ptrdiff_t{s} * size;
-        if (size > nodes) base[static_cast<std::size_t>(at + nodes)] = 0.3;
+        const double* of_base = base.data() + std::ptrdiff_t{s} * to.bundle();
+        if (to.reserve) base[static_cast<std::size_t>(s * to.bundle() + nodes)] = 0.3;
         // Drawn by a policy that is near: ratios on both sides of the clip.
         Numbers near(static_cast<std::size_t>(size));
-        head_residual(heads_now, h.data() + std::ptrdiff_t{s} * nodes * width, nodes, size, width,
+        head_residual(heads_now, h.data() + std::ptrdiff_t{s} * nodes * width, to, width,
                       near.data());
         for (std::size_t i = 0; i < near.size(); ++i)
           near[i] += drawn[static_cast<std::size_t>(at) + i];
         log_drawn[static_cast<std::size_t>(s)] =
-            Distribution(kind, log_spread, nodes, size)
-                .sample({base.data() + at, near.data()}, {net, s, 0}, action.data() + at,
-                        decision.data() + at);
+            Distribution(kind, log_spread, to)
+                .sample({of_base, near.data()}, {net, s, 0}, action.data() + at, decision.data());
       }
       Numbers drawn_under(count);
       for (int s = 0; s < slots; ++s) {
         const std::ptrdiff_t at = std::ptrdiff_t{s} * size;
-        head_residual(heads_now, h.data() + std::ptrdiff_t{s} * nodes * width, nodes, size, width,
+        head_residual(heads_now, h.data() + std::ptrdiff_t{s} * nodes * width, to, width,
                       drawn_under.data() + at);
         for (std::ptrdiff_t i = 0; i < size; ++i)
           drawn_under[static_cast<std::size_t>(at + i)] += drawn[static_cast<std::size_t>(at + i)];
@@ -229,22 +232,18 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
       const auto loss = [&] {
         forward();
         gradient.assign(theta.size(), 0);
-        const Heads<double> d_heads{gradient.data() + layout.head(),
-                                    gradient.data() + layout.reserve_head(),
-                                    gradient.data() + layout.size()};
-        const Distribution around(kind, log_spread, nodes, size);
+        Heads<double> d_heads = layout.heads(gradient.data());
+        d_heads.value = gradient.data() + layout.size();
+        const Distribution around(kind, log_spread, to);
         double sum = 0;
         for (int s = 0; s < slots; ++s) {
           const std::ptrdiff_t at = std::ptrdiff_t{s} * size,
                                row = std::ptrdiff_t{s} * nodes * width;
           const auto i = static_cast<std::size_t>(s);
-          const Step step{{base.data() + at, drawn_under.data() + at},
-                          action.data() + at,
-                          log_drawn[i],
-                          advantage[i],
-                          target[i]};
-          const StepLoss l = step_loss(loss_of, around, step, 0.5, heads_now, h.data() + row, nodes,
-                                       size, width, d_h.data() + row, d_heads);
+          const Step step{proposal_of(base, drawn_under, to, s), action.data() + at, log_drawn[i],
+                          advantage[i], target[i]};
+          const StepLoss l = step_loss(loss_of, around, step, 0.5, heads_now, h.data() + row, to,
+                                       width, d_h.data() + row, d_heads);
           sum += l.loss;
           gradient[static_cast<std::size_t>(layout.log_spread())] += l.d_spread;
           clipped += std::fabs(l.ratio - 1) > 0.2 ? 1 : 0;
@@ -285,15 +284,15 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
 
 TEST_CASE("step_loss: beyond the clip only the way back is paid for") {
   const PolicyKind kind = LogisticNormal{};
-  const Distribution around(kind, 0, 2, 2);
+  const Distribution around(kind, 0, {2});
   const Numbers base{1, 1}, nothing(2, 0.0);
   const Surrogate s{0.2, 0, 0};
   Numbers h{1, 0.5}, weights(1, 0.0), d_h(2), d_node(1), d_reserve(1);  // width 1
   const auto loss = [&](double log_drawn, double advantage) {
     return step_loss(s, around,
                      {{base.data(), nothing.data()}, nothing.data(), log_drawn, advantage, 0}, 1,
-                     Heads<const double>{weights.data(), weights.data()}, h.data(), 2, 2, 1,
-                     d_h.data(), Heads<double>{d_node.data(), d_reserve.data()});
+                     Heads<const double>{weights.data(), weights.data(), nullptr}, h.data(), {2}, 1,
+                     d_h.data(), Heads<double>{d_node.data(), d_reserve.data(), nullptr});
   };
   const double at_mean = -0.5 * std::log(2 * std::numbers::pi);  // one dimension, sigma 1
   const auto ratio = [&](double r) { return at_mean - std::log(r); };

@@ -66,16 +66,17 @@ def clip_and_give(rule, w, cap, needs, budgets, importance, quantum, t):
     return s, 0 * left
 
 
-def granted(c, w, told, importance, t, r):
+def granted(c, w, told, tilt, importance, t, r):
     """Commanded rates, and the share of the budgets that is granted and of no use. told: shares of
-    each resource as stored, which must be those that follow from the bundle w."""
+    each resource as stored, which must be those that follow from the bundle w, and from the tilt [K, N]
+    of a policy with resource heads; 1 of any other."""
     cap, needs, budgets = c["capacity"], c["needs"], (1 - r) * c["budgets"]
     idle = np.zeros(len(budgets))
     if c["service"] == b"lottery":
         return w * c["completion"] * c["job"], 0.0
     if c["action"] == b"per_resource":
         # What the bundle would be granted, in shares of each resource.
-        rates = needs * waterfill(w, cap, needs, budgets)[:, None]
+        rates = needs * waterfill(w, cap, needs, budgets)[:, None] * np.transpose(tilt)
         rates = np.maximum(rates, 1e-9 * rates.max(0))
         P = (rates / rates.sum(0)).T
         if told is not None and np.abs(P - told).max() > 1e-9:
@@ -184,6 +185,19 @@ def scores(c, error, reference):
     return (1 - np.minimum(error, 1)) / max(0.05, 0.05 * np.log(np.exp(error / 0.05).sum()))
 
 
+def tilts(c, d, learned):
+    """What resource heads of the policy `learned` made of the shares that follow from the bundles,
+    [policies, I, T, K, N]. The network is not run again: only that its shares are used is checked."""
+    tilt = np.ones(d["resource_proportion"].shape)
+    p = list(d["policy"]).index(learned)
+    for i, t in np.ndindex(d["proportion"].shape[1:3]):
+        rates = waterfill(d["proportion"][p, i, t], c["capacity"], c["needs"],
+                          (1 - d["reserve"][p, i, t]) * c["budgets"])
+        for k, need in enumerate(c["needs"].T):
+            np.divide(d["resource_proportion"][p, i, t, k], need * rates, out=tilt[p, i, t, k], where=need > 0)
+    return tilt
+
+
 def replay(c, d, p, i, equal=False):
     """Yields, slot by slot, all that /trajectory should hold of policy p in episode i; or what equal
     weights without a reserve would lead to."""
@@ -198,7 +212,8 @@ def replay(c, d, p, i, equal=False):
         arrivals = d["arrivals"][i, t]
         w = np.full(n, 1 / n) if equal else d["proportion"][p, i, t]
         told = None if equal or "resource_proportion" not in d else d["resource_proportion"][p, i, t]
-        grant, waste = granted(c, w, told, W, t, r)
+        tilt = 1 if equal or "tilt" not in d else d["tilt"][p, i, t]
+        grant, waste = granted(c, w, told, tilt, W, t, r)
         lag = 1.0 if c["service"] == b"lottery" else c["lag"]
         rate = (1 - lag) * before + lag * grant
         up = d["availability"][i, t] * cap
@@ -263,18 +278,28 @@ def load(path):
     """Arrays of /node and /trajectory by name; the segments of a trajectory put together."""
     with h5py.File(path) as f:
         c = {name: x[()] for name, x in f["node"].items()}
+        tilted = "policy" in f and b"resource_head.weight" in list(f["policy/tensor"][()])
+        learned = f["summary/learned"][()]
         if "trajectory" in f:
-            return c, {name: x[()] for name, x in f["trajectory"].items()}
-        parts = [pathlib.Path(path).parent / pathlib.Path(name.decode()).name for name in f["segment/file"]]
+            d = {name: x[()] for name, x in f["trajectory"].items()}
+        else:
+            d = joined(pathlib.Path(path).parent / pathlib.Path(name.decode()).name for name in f["segment/file"])
+    if tilted:
+        d["tilt"] = tilts(c, d, learned)
+    return c, d
+
+
+def joined(segments):
+    """Arrays of /trajectory by name, of which each file has some episodes."""
     whole, axes = {}, {}
-    for part in parts:
+    for part in segments:
         with h5py.File(part) as f:
             for name, x in f["trajectory"].items():
                 whole.setdefault(name, []).append(x[()])
                 # An array knows its axes by the scales that are attached to it; a scale is its own.
                 axes[name] = [name] if h5py.h5ds.is_scale(x.id) else [dim.keys()[0] for dim in x.dims]
-    return c, {name: np.concatenate(x, axes[name].index("episode")) if "episode" in axes[name] else x[0]
-               for name, x in whole.items()}
+    return {name: np.concatenate(x, axes[name].index("episode")) if "episode" in axes[name] else x[0]
+            for name, x in whole.items()}
 
 
 def main(path):

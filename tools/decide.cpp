@@ -67,7 +67,7 @@ class Controller {
     } else {
       tracker_.hold();
     }
-    std::vector<double> bundle(static_cast<std::size_t>(sim::bundle_size(params_)));
+    std::vector<double> bundle(static_cast<std::size_t>(actor_->size(params_)));
     const auto size = static_cast<std::int64_t>(bundle.size());
     actor_->act(tracker_.seen(), {bundle.data(), 1, size});
     std::optional<Reading> read;

@@ -17,6 +17,10 @@ using Json = nlohmann::ordered_json;
 
 StoredPolicy policy_of(const results::RunFile& run, const std::string& path) {
   StoredPolicy p{stored_network(run, path), 1, true, {}};
+  if (p.network.resource_heads > 0)
+    throw InputError(path +
+                     ": its policy decides on every resource by itself (agent.resource_heads); "
+                     "--onnx writes policies with one share for each node");
   const results::GroupData& node = group_of(run, "node", path);
   p.nodes = static_cast<int>(values<std::string>(node, "node").size());
   if (p.network.shape.nodes != 0) p.nodes = p.network.shape.nodes;

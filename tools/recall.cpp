@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
 #include <utility>
 
 namespace cra::tools {
@@ -18,6 +20,16 @@ Doubles row(const Doubles& matrix, std::size_t rows, std::size_t i) {
   const auto width = static_cast<std::ptrdiff_t>(matrix.size() / rows);
   const auto begin = matrix.begin() + static_cast<std::ptrdiff_t>(i) * width;
   return {begin, begin + width};
+}
+
+/// Rows of the tensor of resource heads, 0 where there is none.
+int resource_heads_of(const GroupData& policy) {
+  const auto& names = values<std::string>(policy, "tensor");
+  const auto at = std::find(names.begin(), names.end(), agents::kResourceHeads) - names.begin();
+  if (at == std::ssize(names)) return 0;
+  const std::int64_t rows =
+      values<std::int64_t>(policy, "tensor_rows").at(static_cast<std::size_t>(at));
+  return static_cast<int>(std::clamp<std::int64_t>(rows, 0, std::numeric_limits<int>::max()));
 }
 
 /// What the table and `--json` say of each training.
@@ -150,6 +162,7 @@ agents::Network stored_network(const results::RunFile& run, const std::string& p
   } else if (kind != agents::LogisticNormal::name) {
     throw InputError(path + ": /policy/kind is \"" + kind + "\"");
   }
+  n.resource_heads = resource_heads_of(g);
   n.feature_mean = values<double>(g, "feature_mean");
   n.feature_scale = values<double>(g, "feature_scale");
   n.theta = values<float>(g, "theta");
