@@ -116,6 +116,8 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "quiet") a.quiet = true;
   if (name == "verbose") a.verbose = true;
   if (name == "markdown") a.markdown = true;
+  if (name == "report") a.report = true;
+  if (name == "once") a.once = true;
   if (name == "describe") a.describe = true;
   if (name == "keep-going") a.keep_going = true;
   if (name == "scenario") a.scenario = values.at(0);

@@ -30,6 +30,8 @@ struct Arguments {
   bool resume = false, force = false, dry_run = false;
   bool json = false, quiet = false, verbose = false;
   std::string scenario;  ///< of --scenario
+  bool report = false;    ///< of --report
+  bool once = false;
   bool describe = false, keep_going = false;
   bool markdown = false, json_schema = false;
   bool help = false;

@@ -14,7 +14,9 @@ enum CommandBit : unsigned {
   kDoctor = 16,
   kBench = 32,
   kDecide = 64,
-  kAll = 127,
+  kReport = 128,
+  kWatch = 256,
+  kAll = 511,
 };
 
 struct Command {

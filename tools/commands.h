@@ -10,6 +10,8 @@ constexpr int kExitRequeue = 85;
 int run(const Arguments& a);
 int evaluate(const Arguments& a);
 int decide(const Arguments& a);
+int report(const Arguments& a);
+int watch(const Arguments& a);
 int check(const Arguments& a);
 int keys(const Arguments& a);
 int bench(const Arguments& a);

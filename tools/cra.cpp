@@ -34,14 +34,16 @@ int dispatch(const tools::Arguments& a) {
     const char* name;
     int (*call)(const tools::Arguments&);
   };
-  static constexpr std::array<Entry, 8> kEntries{{{"run", tools::run},
-                                                  {"evaluate", tools::evaluate},
-                                                  {"decide", tools::decide},
-                                                  {"check", tools::check},
-                                                  {"keys", tools::keys},
-                                                  {"bench", tools::bench},
-                                                  {"doctor", tools::doctor},
-                                                  {"help", help}}};
+  static constexpr std::array<Entry, 10> kEntries{{{"run", tools::run},
+                                                   {"evaluate", tools::evaluate},
+                                                   {"decide", tools::decide},
+                                                   {"report", tools::report},
+                                                   {"watch", tools::watch},
+                                                   {"check", tools::check},
+                                                   {"keys", tools::keys},
+                                                   {"bench", tools::bench},
+                                                   {"doctor", tools::doctor},
+                                                   {"help", help}}};
   if (a.command.empty()) {
     tools::tell(tools::short_help());
     return 2;

@@ -26,6 +26,9 @@ Summary summary_of(const results::RunFile& run, const scenarios::Settings& s);
 Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
                      const std::string& path);
 
+/// What is said of attention, from /attention.
+AttentionLine attention_line(const results::GroupData& attention);
+
 /// The value of a root attribute, or "".
 std::string attribute(const results::RunFile& run, const std::string& name);
 
