@@ -64,6 +64,8 @@ std::string report_html(std::vector<Case> all);
 
 std::string answer_part(std::span<const Case> all);
 std::string table_part(std::span<const Case> all);
+/// Stacked cost terms of a case, on one scale with the others where they are comparable.
+std::string terms_figure(std::span<const Case> all, const Case& c);
 std::string learning_part(std::span<const Case> all);
 std::string episodes_part(std::span<const Case> all);
 std::string slots_part(std::span<const Case> all);

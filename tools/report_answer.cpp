@@ -8,6 +8,8 @@
 namespace cra::tools {
 namespace {
 
+constexpr std::size_t kMostRows = 14;
+
 std::string percent(double share, int decimals = 0) {
   return number_text(100 * share, decimals) + "\xC2\xA0%";  // no-break space
 }
@@ -17,14 +19,18 @@ std::string tile(const std::string& value, const std::string& meaning) {
          "</span></div>";
 }
 
+/// Rounded up to whole percents, as in the verdict: it is a promise.
+double left_to_save(double share) { return std::ceil(100 * std::max(0.0, share) - 1e-9) / 100; }
+
 /// At most four numbers to take away.
 std::string tiles(const Case& c) {
   std::string html;
   const Entrant *learned = c.find(c.learned), *best = c.find(c.best), *bound = c.find(kClairvoyant);
   if (learned != nullptr && best != nullptr && best->cost > 0) {
     const double change = learned->cost / best->cost - 1;
-    html += tile((change > 0 ? "+" : "") + percent(change, std::abs(change) < 0.1 ? 1 : 0),
-                 "cost of the learned policy against the best tuned heuristic, " + c.best);
+    html +=
+        tile(std::string(change > 0 ? "+" : "") + percent(change, std::abs(change) < 0.1 ? 1 : 0),
+             "cost of the learned policy against the best tuned heuristic, " + c.best);
     if (!std::isnan(learned->won))
       html += tile(percent(learned->won), "of " + std::to_string(c.episodes) +
                                               " test episodes cost less under the learned policy");
@@ -33,7 +39,7 @@ std::string tiles(const Case& c) {
                    "of the gap between that heuristic and the certified bound is closed");
   }
   if (learned != nullptr && bound != nullptr && learned->cost > 0)
-    html += tile(percent(std::max(0.0, 1 - bound->cost / learned->cost)),
+    html += tile(percent(left_to_save(1 - bound->cost / learned->cost)),
                  "of the learned policy's cost is the most that any policy could still save");
   return html.empty() ? "" : "<div class=\"tiles\">" + html + "</div>";
 }
@@ -79,20 +85,34 @@ std::string trainings_note(const Case& c) {
          "</p>";
 }
 
-std::string table_of(std::span<const Case> all, const Case& c) {
-  std::string html =
-      "<div class=\"scroll\" tabindex=\"0\"><table><caption>" +
-      escaped(heading_of(all, c,
-                         "Mean cost per slot over " +
-                             counted(static_cast<std::size_t>(c.episodes), "test episode") +
-                             ", the same for every policy")) +
-      "</caption><thead><tr>";
+/// A table of some of the policies.
+std::string rows_table(const Case& c, const std::vector<const Entrant*>& some,
+                       const std::string& caption) {
+  std::string html = "<div class=\"scroll\" tabindex=\"0\"><table class=\"policies\"><caption>" +
+                     escaped(caption) + "</caption><thead><tr>";
   for (const char* name : {"policy", "kind", "cost", "\xC2\xB1 se",
                            "against best heuristic (95 % interval)", "episodes won", "gap closed"})
-    html += std::string("<th scope=\"col\">") + name + "</th>";
+    html.append("<th scope=\"col\">").append(name).append("</th>");
   html += "</tr></thead><tbody>";
-  for (const Entrant& e : c.entrants) html += row_of(c, e);
-  return html + "</tbody></table></div>" + trainings_note(c);
+  for (const Entrant* e : some) html += row_of(c, *e);
+  return html + "</tbody></table></div>";
+}
+
+/// The best policies, and the others for those who want them.
+std::string table_of(const Case& c) {
+  const std::vector<const Entrant*> some = listed(c, kMostRows + 1, true);
+  std::vector<const Entrant*> others;
+  for (const Entrant& e : c.entrants)
+    if (std::find(some.begin(), some.end(), &e) == some.end()) others.push_back(&e);
+  const auto episodes = static_cast<std::size_t>(c.episodes);
+  std::string html = rows_table(c, some,
+                                "Mean cost per slot over " + counted(episodes, "test episode") +
+                                    ", the same for every policy; lower is better") +
+                     trainings_note(c);
+  if (!others.empty())
+    html += "<details><summary>" + counted(others.size(), "costlier heuristic") + "</summary>" +
+            rows_table(c, others, "The other policies") + "</details>";
+  return html;
 }
 
 /// A line for each result.
@@ -102,7 +122,7 @@ std::string joint_table(std::span<const Case> all) {
       "slot</caption><thead><tr>";
   for (const char* name : {"result", "episodes", "bound", "learned", "best heuristic",
                            "learned against best (95 % interval)", "episodes won", "gap closed"})
-    html += std::string("<th scope=\"col\">") + name + "</th>";
+    html.append("<th scope=\"col\">").append(name).append("</th>");
   html += "</tr></thead><tbody>";
   std::size_t number = 0;
   for (const Case& c : all) {
@@ -128,7 +148,7 @@ std::string joint_table(std::span<const Case> all) {
 /// Every policy's difference to the best heuristic with its interval.
 std::string forest(std::span<const Case> all, const Case& c, const Extent& extent) {
   const std::string heading = heading_of(all, c, "Difference to the best tuned heuristic");
-  std::vector<const Entrant*> rows = listed(c, 14, true);
+  std::vector<const Entrant*> rows = listed(c, kMostRows + 1, true);
   const bool any = std::any_of(rows.begin(), rows.end(),
                                [](const Entrant* e) { return !std::isnan(e->difference); });
   const Entrant* best = c.find(c.best);
@@ -174,7 +194,7 @@ Extent forest_extent(const Case& c) {
   Extent extent;
   extent.add(0);
   const Entrant* best = c.find(c.best);
-  for (const Entrant* e : listed(c, 14, true)) {
+  for (const Entrant* e : listed(c, kMostRows + 1, true)) {
     extent.add(std::vector<double>{e->difference, e->low, e->high});
     if (e->kind == "bound" && best != nullptr) extent.add(e->cost - best->cost);
   }
@@ -194,7 +214,7 @@ std::string answer_part(std::span<const Case> all) {
   for (const Case& c : all) {
     const std::string& verdict = texts(*c.group("summary"), "verdict").at(0);
     html += "<div class=\"answer\">";
-    if (all.size() > 1) html += "<h3>" + escaped(c.label) + "</h3>";
+    if (all.size() > 1) html.append("<h3>").append(escaped(c.label)).append("</h3>");
     html += paragraph(verdict.empty() ? "Nothing was learned here: the table compares heuristics."
                                       : verdict,
                       "verdict") +
@@ -215,12 +235,11 @@ std::string table_part(std::span<const Case> all) {
     shared.add(e.high);
   }
   for (const Case& c : all) {
-    if (all.size() == 1)
-      html += table_of(all, c);
-    else
-      html += "<details><summary>" + escaped(c.label + ": all policies") + "</summary>" +
-              table_of(all, c) + "</details>";
+    html += all.size() == 1 ? table_of(c)
+                            : "<details><summary>" + escaped(c.label + ": all policies") +
+                                  "</summary>" + table_of(c) + "</details>";
     figures += forest(all, c, comparable(all) ? shared : forest_extent(c));
+    figures += terms_figure(all, c);
   }
   return html + "<div class=\"figures\">" + figures + "</div>";
 }

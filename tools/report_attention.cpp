@@ -39,7 +39,9 @@ void draw_names(Svg& svg, const Plot& p, const std::vector<std::string>& names, 
     const double at = (static_cast<double>(n) + 0.5) * step;
     if (beside && n % every_row == 0)
       svg.text(p.left - 5, p.top + at + 4, shortened(names[n], 9), "tick", "end", names[n]);
-    if (n % every_column == 0)
+    // Names below must not reach under the next map.
+    if (n % every_column == 0 &&
+        at + 0.47 * text_width(shortened(names[n], 9)) < p.right - p.left + 3)
       svg.text(p.left + at, p.bottom + 14, shortened(names[n], 9), "tick", "middle", names[n]);
   }
 }
@@ -52,7 +54,7 @@ std::string map_figure(std::span<const Case> all, const Case& c) {
   if (nodes == 0 || heads == 0) return no_figure(heading, "There is no attention map.");
   const std::size_t join = (nodes + kMostSide - 1) / kMostSide, shown = std::min(heads, kMostHeads);
   const std::size_t across = shown == 1 ? 1 : shown <= 4 ? 2 : 4;
-  const double left = names_width(names, 9) + 2, gap = 14;
+  const double left = names_width(names, 9) + 2, gap = 22;
   const double room = kFigureWidth - left - 8 - gap * static_cast<double>(across - 1);
   const double side = std::min(290.0, room / static_cast<double>(across));
   const std::size_t down = (shown + across - 1) / across;
@@ -72,7 +74,7 @@ std::string map_figure(std::span<const Case> all, const Case& c) {
                  y = 22 + static_cast<double>(h / across) * pitch;
     const Plot p{x, y, x + side, y + side};
     maps[h].high = top > 0 ? top : 1;
-    svg.text(x, y - 7, heads == 1 ? "all attention" : "head " + std::to_string(h + 1), "label");
+    svg.text(x, y - 7, std::string("head ").append(std::to_string(h + 1)), "label");
     draw_heat_map(svg, p, maps[h]);
     draw_names(svg, p, labels, h % across == 0);
   }
@@ -85,8 +87,9 @@ std::string map_figure(std::span<const Case> all, const Case& c) {
                         "row sums to 1, so that " +
                         number_text(static_cast<double>(join) / static_cast<double>(nodes), 2) +
                         " everywhere is no preference.";
-  if (join > 1) caption += " " + std::to_string(join) + " neighbouring nodes are joined in a cell.";
-  if (heads > shown) caption += " The first " + std::to_string(shown) + " heads.";
+  if (join > 1)
+    caption.append(" ").append(std::to_string(join)).append(" neighbouring nodes share a cell.");
+  if (heads > shown) caption.append(" The first ").append(counted(shown, "head")).append(".");
   return figure(heading, svg, caption);
 }
 
@@ -148,9 +151,9 @@ std::string scatter_figure(std::span<const Case> all, const Case& c) {
   svg.text(2, p.top - 9, "marginal value (fall of cost per share of budget)", "name");
   draw_bent_axis(svg, p, y, unit);
   draw_lower_axis(svg, p, x, "attention received, a share of all", 5);
-  std::string dots;
+  Path dots;
   for (std::size_t i = 0; i < received.size(); i += stride)
-    dots += "M" + coordinate(x(received[i])) + " " + coordinate(y(bent(value[i], unit))) + "h0";
+    dots.dot(x(received[i]), y(bent(value[i], unit)));
   svg.open("k-learned");
   svg.path(dots, "dots large");
   svg.close();
@@ -220,7 +223,8 @@ std::string attention_part(std::span<const Case> all) {
                         "no episode was to be explained.");
       continue;
     }
-    html += map_figure(all, c) + scatter_figure(all, c) + correlation_figure(all, c);
+    html += map_figure(all, c) + "<div class=\"stack\">" + scatter_figure(all, c) +
+            correlation_figure(all, c) + "</div>";
   }
   return "<div class=\"figures\">" + html + "</div>";
 }

@@ -62,10 +62,10 @@ Scale strip_scale(const std::vector<Strip>& strips, double from, double to) {
 
 void draw_strip(Svg& svg, const Scale& x, double y, const Strip& s, int decimals) {
   const std::size_t stride = (s.value.size() + kMostDots - 1) / kMostDots;
-  std::string dots;
+  Path dots;
   for (std::size_t i = 0; i < s.value.size(); i += stride) {
     const double jitter = static_cast<double>(i * 7919 % 17) / 16 - 0.5;
-    dots += "M" + coordinate(x(s.value[i])) + " " + coordinate(y + 11 * jitter) + "h0";
+    dots.dot(x(s.value[i]), y + 11 * jitter);
   }
   svg.path(dots, "dots");
   const auto at = [&](double q) { return quantile(s.sorted, q); };
@@ -118,109 +118,46 @@ std::string regret(std::span<const Case> all, const Case& c, const Scale* shared
   return figure(heading, svg, caption + left_out(c, strips.size()));
 }
 
-// ---- cost terms ------------------------------------------------------------------------
-
-struct Term {
-  const char *name, *variable, *css;
-};
-constexpr std::array<Term, 4> kTerms{{{"errors", "error_cost", "t-error"},
-                                      {"switching", "switching_cost", "t-switching"},
-                                      {"fairness", "fairness_cost", "t-fairness"},
-                                      {"use", "use_cost", "t-use"}}};
-
-/// Mean over episodes and trainings.
-double mean_term(const Case& c, const Entrant& e, const char* variable) {
-  const auto episodes = static_cast<std::size_t>(c.episodes);
-  double sum = 0;
-  for (const std::size_t row : e.rows)
-    sum += results::mean_of(part(*c.group("eval"), variable, row * episodes, episodes)).mean;
-  return sum / static_cast<double>(std::max<std::size_t>(1, e.rows.size()));
-}
-
-double bound_cost(const Case& c) {
-  for (const Entrant& e : c.entrants)
-    if (e.kind == "bound") return e.cost;
-  return std::nan("");
-}
-
-Extent terms_extent(const Case& c) {
+/// Learned against best heuristic, an episode a point.
+std::string duel(std::span<const Case> all, const Case& c) {
+  const Entrant *learned = c.find(c.learned), *best = c.find(c.best);
+  if (learned == nullptr || best == nullptr) return "";
+  const std::string heading = heading_of(all, c, "Learned against the best tuned heuristic");
   Extent extent;
-  extent.add(0);
-  for (const Entrant* e : listed(c, kMostRows, false)) extent.add(e->cost);
-  return extent;
-}
-
-/// Names of the terms that are there, above the bars.
-void draw_legend(Svg& svg, const std::vector<Term>& terms, double left) {
-  double x = left;
-  for (const Term& t : terms) {
-    svg.rect(x, 6, 11, 11, t.css);
-    svg.text(x + 16, 16, t.name, "label");
-    x += 34 + text_width(t.name);
+  extent.add(learned->episode_cost);
+  extent.add(best->episode_cost);
+  const Plot p{58, 28, 400, 370};
+  Svg svg(kFigureWidth, 408, heading, "One point per test episode, cost under either policy");
+  const Scale x = extent.scale(p.left, p.right), y = extent.scale(p.bottom, p.top);
+  draw_axes(svg, p, x, y, "cost under " + shortened(best->name, 30),
+            "cost under " + shortened(learned->name, 30));
+  svg.line(x(x.low), y(x.low), x(x.high), y(x.high), "zero");
+  svg.text(p.right + 4, p.top + 4, "equal", "small");
+  Path dots;
+  std::size_t won = 0;
+  for (std::size_t i = 0; i < best->episode_cost.size(); ++i) {
+    dots.dot(x(best->episode_cost[i]), y(learned->episode_cost[i]));
+    won += learned->episode_cost[i] < best->episode_cost[i] ? 1U : 0U;
   }
-}
-
-std::string terms(std::span<const Case> all, const Case& c, const Extent& extent) {
-  const std::string heading = heading_of(all, c, "What the cost is made of");
-  const std::vector<const Entrant*> rows = listed(c, kMostRows, false);
-  std::vector<Term> there;
-  for (const Term& t : kTerms)
-    if (std::any_of(rows.begin(), rows.end(),
-                    [&](const Entrant* e) { return mean_term(c, *e, t.variable) != 0; }))
-      there.push_back(t);
-  std::vector<std::string> names;
-  for (const Entrant* e : rows) names.push_back(e->name);
-  const double left = names_width(names, 20), step = 21;
-  const Plot p{left, 26, kFigureWidth - 66, 30 + step * static_cast<double>(rows.size())};
-  Svg svg(kFigureWidth, p.bottom + 40, heading, "Stacked bars of cost terms, one per policy");
-  Scale x = extent.scale(p.left, p.right, 0);
-  x.low = std::min(0.0, x.low);
-  draw_legend(svg, there, left);
-  draw_lower_axis(svg, p, x, "mean cost per slot", 4);
-  double y = p.top + step / 2 + 2;
-  for (const Entrant* e : rows) {
-    svg.open("row k-" + e->style, "data-policy=\"" + escaped(e->name) + "\"");
-    svg.text(left - 8, y + 4, shortened(e->name, 20), "label", "end", e->name);
-    double from = 0;
-    for (const Term& t : there) {
-      const double size = mean_term(c, *e, t.variable);
-      svg.rect(x(from), y - 7, x(from + size) - x(from), 14, t.css);
-      from += size;
-    }
-    svg.text(kFigureWidth - 4, y + 4, number_text(e->cost, c.decimals), "value", "end");
-    svg.close();
-    y += step;
-  }
-  std::string caption = "Mean over " +
-                        counted(static_cast<std::size_t>(c.episodes), "test episode") +
-                        "; the number is the sum.";
-  if (const double bound = bound_cost(c); !std::isnan(bound)) {
-    svg.open("k-bound");
-    svg.line(x(bound), p.top, x(bound), p.bottom, "reference");
-    svg.close();
-    caption += " Dashed: the certified bound, " + number_text(bound, c.decimals) + ".";
-  }
-  if (there.size() == 1) caption += " The other terms are 0 in this scenario.";
-  return figure(heading, svg, caption + left_out(c, rows.size()));
+  svg.open("k-learned");
+  svg.path(dots, "dots large");
+  svg.close();
+  return figure(heading, svg,
+                "A point is a test episode; below the line the learned policy costs less: " +
+                    std::to_string(won) + " of " + counted(best->episode_cost.size(), "episode") +
+                    ".");
 }
 
 }  // namespace
 
 std::string episodes_part(std::span<const Case> all) {
   std::vector<Strip> strips;
-  Extent cost;
-  for (const Case& c : all) {
+  for (const Case& c : all)
     for (Strip& s : strips_of(c)) strips.push_back(std::move(s));
-    cost.add(terms_extent(c).high);
-  }
-  cost.add(0);
   const Scale shared = strip_scale(strips, 0, 1);
   const bool one_scale = comparable(all);
   std::string html;
-  for (const Case& c : all) {
-    html += regret(all, c, one_scale ? &shared : nullptr);
-    html += terms(all, c, one_scale ? cost : terms_extent(c));
-  }
+  for (const Case& c : all) html += regret(all, c, one_scale ? &shared : nullptr) + duel(all, c);
   return "<div class=\"figures\">" + html + "</div>";
 }
 

@@ -11,8 +11,8 @@ namespace cra::tools {
 namespace {
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t kMostPoints = 240;
-constexpr double kLabels = 118;  // right margin for the names of lines, px
+constexpr std::size_t kThinPoints = 240, kThickPoints = 48;  // of a training curve, at most
+constexpr double kLabels = 128;  // right margin for the names of lines, px
 
 /// A curve for every training over common abscissae.
 struct Curves {
@@ -41,11 +41,12 @@ double mean_of_some(std::span<const double> x) {
   return count > 0 ? sum / count : kMissing;
 }
 
-Curves training_curves(const results::GroupData& train) {
+/// Means over as few updates a point as `most` points allow.
+Curves training_curves(const results::GroupData& train, std::size_t most) {
   Curves c;
   const std::size_t updates = whole(train, "update").size();
   const std::vector<double> steps = steps_after(train);
-  c.binned = (updates + kMostPoints - 1) / kMostPoints;
+  c.binned = (updates + most - 1) / most;
   for (std::size_t u = 0; u < updates; u += c.binned)
     c.steps.push_back(steps[std::min(updates, u + c.binned) - 1]);
   for (std::size_t k = 0; k < whole(train, "training").size(); ++k) {
@@ -119,11 +120,9 @@ Extent extent_of(const Case& c) {
   Extent extent;
   for (const Line& l : lines_of(c)) extent.add(l.cost);
   const results::GroupData& train = *c.group("train");
-  for (const Curves& curves : {training_curves(train), validation_curves(train)}) {
+  for (const Curves& curves : {training_curves(train, kThinPoints), validation_curves(train)}) {
+    // The band is cut where it reaches further: of few trainings it starts out very wide.
     for (const auto& curve : curves.all) extent.add(curve);
-    const Band b = band_of(curves);
-    extent.add(b.low);
-    extent.add(b.high);
   }
   return extent;
 }
@@ -136,26 +135,33 @@ std::vector<double> scaled(const Scale& s, const std::vector<double>& x) {
 }
 
 /// A closed path between two curves, where both are.
-std::string area(const std::vector<double>& x, const std::vector<double>& low,
-                 const std::vector<double>& high) {
-  std::string there, back;
+Path area(const std::vector<double>& x, const std::vector<double>& low,
+          const std::vector<double>& high) {
+  const auto there = [&](std::size_t i) { return !std::isnan(low[i]) && !std::isnan(high[i]); };
+  Path path;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    if (std::isnan(low[i]) || std::isnan(high[i])) continue;
-    const std::string at = coordinate(x[i]) + " ";
-    there += (there.empty() ? "M" : "L") + at + coordinate(low[i]);
-    back.insert(0, "L" + at + coordinate(high[i]));
+    if (!there(i)) continue;
+    if (path.empty())
+      path.move(x[i], low[i]);
+    else
+      path.line(x[i], low[i]);
   }
-  return there.empty() ? "" : there + back + "Z";
+  for (std::size_t i = x.size(); i-- > 0;)
+    if (there(i)) path.line(x[i], high[i]);
+  if (!path.empty()) path.close();
+  return path;
 }
 
-void draw_curves(Svg& svg, const Scale& x, const Scale& y, const Curves& c, const char* css) {
-  const std::vector<double> at = scaled(x, c.steps);
-  const Band band = band_of(c);
+/// Thin lines for trainings; a thick one for their mean, with its band.
+void draw_curves(Svg& svg, const Scale& x, const Scale& y, const Curves& thin, const Curves& thick,
+                 const std::string& css) {
+  const std::vector<double> at = scaled(x, thick.steps);
+  const Band band = band_of(thick);
   svg.open(css);
-  const std::string between = area(at, scaled(y, band.low), scaled(y, band.high));
-  if (!between.empty()) svg.path(between, "band");
-  if (c.all.size() > 1)
-    for (const auto& curve : c.all) svg.polyline(at, scaled(y, curve), "thin");
+  svg.path(area(at, scaled(y, band.low), scaled(y, band.high)), "band");
+  if (thin.all.size() > 1 || thin.steps.size() > thick.steps.size())
+    for (const auto& curve : thin.all)
+      svg.polyline(scaled(x, thin.steps), scaled(y, curve), "thin");
   svg.polyline(at, scaled(y, band.mean), "thick");
   svg.close();
 }
@@ -168,27 +174,25 @@ void draw_lines(Svg& svg, const Plot& p, const Scale& y, const std::vector<Line>
   for (std::size_t i = 0; i < lines.size(); ++i) {
     svg.open("k-" + lines[i].style);
     svg.line(p.left, wanted[i], p.right, wanted[i], "reference");
-    svg.path("M" + coordinate(p.right) + " " + coordinate(wanted[i]) + "L" +
-                 coordinate(p.right + 6) + " " + coordinate(placed[i]),
-             "leader");
+    svg.path(Path().move(p.right, wanted[i]).line(p.right + 6, placed[i]), "leader");
     svg.text(p.right + 9, placed[i] + 4, shortened(lines[i].name, 15), "direct", "start",
              lines[i].name + ": " + number_text(lines[i].cost, decimals));
     svg.close();
   }
 }
 
-std::string panel(const Case& c, const std::string& heading, const Curves& curves,
-                  const Extent& costs, const std::string& caption) {
-  if (curves.steps.empty()) return no_figure(heading, "There was no update in this training.");
+std::string panel(const Case& c, const std::string& heading, const Curves& thin,
+                  const Curves& thick, const Extent& costs, const std::string& caption) {
+  if (thin.steps.empty()) return no_figure(heading, "There was no update in this training.");
   const Plot p{50, 28, kFigureWidth - kLabels, 252};
   Svg svg(kFigureWidth, 290, heading, "Cost against simulated slots, with reference lines");
   Extent steps;
   steps.add(0);
-  steps.add(curves.steps);
+  steps.add(thin.steps);
   const Scale x = steps.scale(p.left, p.right, 0), y = costs.scale(p.bottom, p.top);
   draw_axes(svg, p, x, y, "env-steps of a training", "mean cost per slot", 4);
   draw_lines(svg, p, y, lines_of(c), c.decimals);
-  draw_curves(svg, x, y, curves, "k-learned");
+  draw_curves(svg, x, y, thin, thick, "k-learned");
   return figure(heading, svg, caption);
 }
 
@@ -201,20 +205,21 @@ std::string seeds_words(std::size_t trainings) {
 std::string panels(std::span<const Case> all, const Case& c, const Extent& costs) {
   const results::GroupData& train = *c.group("train");
   const std::string seeds = seeds_words(whole(train, "training").size());
-  const Curves training = training_curves(train), validation = validation_curves(train);
+  const Curves validation = validation_curves(train), thin = training_curves(train, kThinPoints),
+               thick = training_curves(train, kThickPoints);
   const std::string lines =
       " Lines: mean costs on the " + counted(static_cast<std::size_t>(c.episodes), "test episode");
   std::string html =
-      panel(c, heading_of(all, c, "Validation"), validation, costs,
+      panel(c, heading_of(all, c, "Validation"), validation, validation, costs,
             seeds +
                 " Cost of the policy without exploration on validation episodes of the "
                 "training, which decide what is kept; the first point is before any update." +
                 lines + ", so levels of line and curve may differ a little.");
-  html += panel(c, heading_of(all, c, "Training"), training, costs,
+  html += panel(c, heading_of(all, c, "Training"), thin, thick, costs,
                 seeds + " Cost of the exploring policy on the random input of each update" +
-                    (training.binned > 1
-                         ? ", mean of " + std::to_string(training.binned) + " updates a point."
-                         : ".") +
+                    (thick.binned > 1 ? "; the thick line is a mean over " +
+                                            std::to_string(thick.binned) + " updates a point."
+                                      : ".") +
                     lines + ".");
   return html;
 }
@@ -236,8 +241,7 @@ std::string overlay(std::span<const Case> all) {
     Drawn d{all[i].label, "k c-" + std::to_string(i % 7), validation_curves(*train)};
     for (auto& curve : d.curves.all)
       for (double& v : curve) v /= best->cost;
-    const Band band = band_of(d.curves);
-    for (const auto* x : {&band.mean, &band.low, &band.high}) costs.add(*x);
+    for (const auto& curve : d.curves.all) costs.add(curve);
     steps.add(d.curves.steps);
     drawn.push_back(std::move(d));
   }
@@ -255,8 +259,7 @@ std::string overlay(std::span<const Case> all) {
     for (const double v : band.mean)
       if (!std::isnan(v)) end = v;
     ends.push_back(y(end));
-    Curves mean = d.curves;
-    draw_curves(svg, x, y, mean, d.css.c_str());
+    draw_curves(svg, x, y, d.curves, d.curves, d.css);
   }
   const std::vector<double> placed = spread(ends, 14, p.top + 4, p.bottom - 2);
   for (std::size_t i = 0; i < drawn.size(); ++i) {

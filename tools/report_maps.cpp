@@ -60,21 +60,24 @@ void draw_lines(Svg& svg, const Plot& p, const Episode& e, const std::vector<dou
   if (!(top > 0)) return;
   const double height = (p.bottom - p.top) / static_cast<double>(e.nodes),
                width = (p.right - p.left) / static_cast<double>(e.columns);
-  std::string data;
+  Path path;
   for (std::size_t n = 0; n < e.nodes; ++n) {
     const double foot = p.top + static_cast<double>(n + 1) * height - 1;
     bool down = false;
     for (std::size_t i = 0; i < e.columns; ++i) {
       const double x = value[n * e.columns + i];
       if (std::isnan(x)) continue;
-      const double y = foot - std::min(1.0, x / top) * (height - 2);
-      data += (down ? "L" : "M") + coordinate(p.left + (static_cast<double>(i) + 0.5) * width) +
-              " " + coordinate(y);
+      const double across = p.left + (static_cast<double>(i) + 0.5) * width,
+                   y = foot - std::min(1.0, x / top) * (height - 2);
+      if (down)
+        path.line(across, y);
+      else
+        path.move(across, y);
       down = true;
     }
   }
-  svg.path(data, "halo");
-  svg.path(data, "over");
+  svg.path(path, "halo");
+  svg.path(path, "over");
 }
 
 /// Frames around cells where the value reaches `mark`.
@@ -86,19 +89,18 @@ void draw_frames(Svg& svg, const Plot& p, const Episode& e, const std::vector<do
   const auto high = [&](std::size_t n, std::size_t i) {
     return n < e.nodes && i < e.columns && value[n * e.columns + i] >= mark;
   };
-  std::string data;
+  Path path;
   for (std::size_t n = 0; n < e.nodes; ++n)
     for (std::size_t i = 0; i < e.columns; ++i) {
       if (!high(n, i)) continue;
       const double x = p.left + static_cast<double>(i) * width,
                    y = p.top + static_cast<double>(n) * height;
-      const std::string w = coordinate(width), h = coordinate(height);
-      if (n == 0 || !high(n - 1, i)) data += "M" + coordinate(x) + " " + coordinate(y) + "h" + w;
-      if (!high(n + 1, i)) data += "M" + coordinate(x) + " " + coordinate(y + height) + "h" + w;
-      if (i == 0 || !high(n, i - 1)) data += "M" + coordinate(x) + " " + coordinate(y) + "v" + h;
-      if (!high(n, i + 1)) data += "M" + coordinate(x + width) + " " + coordinate(y) + "v" + h;
+      if (n == 0 || !high(n - 1, i)) path.move(x, y).across(width);
+      if (!high(n + 1, i)) path.move(x, y + height).across(width);
+      if (i == 0 || !high(n, i - 1)) path.move(x, y).down(height);
+      if (!high(n, i + 1)) path.move(x + width, y).down(height);
     }
-  if (!data.empty()) svg.path(data, "frame");
+  svg.path(path, "frame");
 }
 
 void draw_node_names(Svg& svg, const Plot& p, const std::vector<std::string>& names) {
@@ -154,7 +156,7 @@ std::string map_figure(std::span<const Case> all, std::size_t number, const Epis
                       : a.entrant->kind == "learned" ? ", learned"
                                                      : ", " + a.entrant->kind));
   const auto& names = texts(*c.group("trajectory"), "node");
-  const double row = std::clamp(264 / static_cast<double>(e.nodes), 3.0, 26.0);
+  const double row = std::clamp(264 / static_cast<double>(e.nodes), 3.0, 34.0);
   const Plot p{names_width(names, 12) + 2, 8, kFigureWidth - 12,
                8 + row * static_cast<double>(e.nodes)};
   Svg svg(kFigureWidth, p.bottom + 74, heading,
@@ -167,7 +169,11 @@ std::string map_figure(std::span<const Case> all, std::size_t number, const Epis
   svg.text(p.right, p.bottom + 30, "slot", "name", "end");
   draw_colour_bar(svg, {p.left + 118, p.bottom + 40, p.left + 290, p.bottom + 50}, 0, r.share,
                   "share of budget");
-  return figure(heading, svg, caption_of(e, r));
+  return figure(heading, svg,
+                actor == 0 ? caption_of(e, r)
+                           : "The same episode, colours and " +
+                                 std::string(e.nodes <= kMostLines ? "lines" : "frames") +
+                                 ", under " + a.entrant->name + ".");
 }
 
 }  // namespace

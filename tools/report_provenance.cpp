@@ -1,5 +1,6 @@
 // Where a result comes from, how to repeat it, what its heuristics were tuned to.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "tools/assemble.h"
 #include "tools/recall.h"
@@ -26,6 +27,17 @@ std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text;
+}
+
+/// {"hdf5":"1.10.8"} as "hdf5 1.10.8"; as it is when it is something else.
+std::string libraries_of(const std::string& json) {
+  const auto object = nlohmann::ordered_json::parse(json, nullptr, false);
+  if (!object.is_object()) return json;
+  std::string all;
+  for (const auto& item : object.items())
+    if (item.value().is_string())
+      all += (all.empty() ? "" : ", ") + item.key() + " " + item.value().get<std::string>();
+  return all;
 }
 
 /// What every heuristic was tuned to.
@@ -57,7 +69,8 @@ std::string facts_of(const Case& c) {
       fact("command", one_line(text("command_line")), true) +
       fact("program", "cra " + text("version") + ", commit " + text("git_commit")) +
       fact("built by", text("compiler") + ", " + text("build_flags")) +
-      fact("libraries", text("libraries")) + fact("machine", text("host") + ", " + text("cpu")) +
+      fact("libraries", libraries_of(text("libraries"))) +
+      fact("machine", text("host") + ", " + text("cpu")) +
       fact("threads, device", std::to_string(whole(p, "threads").at(0)) + ", " + text("device")) +
       fact("started, finished", text("started") + ", " + text("finished"));
   const double seconds = doubles(p, "train_seconds").at(0);
@@ -81,7 +94,7 @@ std::string provenance_part(std::span<const Case> all) {
   std::string html;
   for (const Case& c : all) {
     const results::GroupData& p = *c.group("provenance");
-    if (all.size() > 1) html += "<h3>" + escaped(c.label) + "</h3>";
+    if (all.size() > 1) html.append("<h3>").append(escaped(c.label)).append("</h3>");
     html +=
         facts_of(c) +
         "<p class=\"note\">To repeat it: the command above with the same version of the program "

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace cra::tools {
 namespace {
 
-constexpr double kLabels = 118;  // right margin for the names of lines, px
+constexpr double kLabels = 128;  // right margin for the names of lines, px
 constexpr std::size_t kMostNames = 26;
 
 /// A line for each policy over the slots of the episode, named at its end.
@@ -51,29 +52,52 @@ std::string lines_figure(const std::string& heading, const Episode& e, const Lin
 /// The certified bound of the first episode; NaN without one.
 double bound_of_first(const Case& c) { return doubles(*c.group("eval"), "bound_lower").at(0); }
 
+/// The cost of every slot of the best heuristic, to spread the bound by; empty without one.
+std::vector<double> pattern_of(const Episode& e) {
+  for (const Episode::Actor& a : e.actors)
+    if (a.entrant->style == "best" &&
+        std::all_of(a.cost.begin(), a.cost.end(), [](double x) { return x >= 0; }))
+      return a.cost;
+  return {};
+}
+
+/// Cost of every slot that is set against a policy's: the bound of the episode, spread.
+std::vector<double> spread_bound(const Episode& e, double bound) {
+  const auto slots = static_cast<double>(e.slots);
+  std::vector<double> pattern = pattern_of(e);
+  const double sum = std::accumulate(pattern.begin(), pattern.end(), 0.0);
+  if (!(sum > 0)) return std::vector<double>(e.slots, bound);
+  for (double& x : pattern) x *= bound * slots / sum;
+  return pattern;
+}
+
 std::string regret_over_time(std::span<const Case> all, const Case& c, const Episode& e) {
   const double bound = bound_of_first(c);
+  const bool bounded = !std::isnan(bound);
+  const std::vector<double> against =
+      bounded ? spread_bound(e, bound) : std::vector<double>(e.slots, 0);
   Lines lines;
   lines.zero = true;
   lines.description = "Cost so far minus the bound's share, one line per policy";
   for (const Episode::Actor& a : e.actors) {
     std::vector<double>& sum = lines.value.emplace_back();
     double so_far = 0;
-    for (const double cost : a.cost)
-      sum.push_back(so_far += cost - (std::isnan(bound) ? 0 : bound));
+    for (std::size_t t = 0; t < e.slots; ++t) sum.push_back(so_far += a.cost[t] - against[t]);
   }
-  if (std::isnan(bound)) {
+  if (!bounded) {
     lines.y_name = "cost so far";
     lines.caption = "Cost summed from slot 0 on, first test episode. There is no bound.";
     return lines_figure(heading_of(all, c, "Cost over time"), e, lines);
   }
-  lines.y_name = "cost so far minus the bound so far";
+  lines.y_name = "cost so far, above the bound's share";
   lines.caption =
-      "Costs summed from slot 0 on, first test episode. The bound is known for the episode as a "
-      "whole and spread evenly here (" +
-      number_text(bound, c.decimals) +
-      " a slot): the end of a line is the regret of the episode, its course shows when policies "
-      "part.";
+      "Costs summed from slot 0 on, first test episode, minus the certified bound of the episode "
+      "(" +
+      number_text(bound * static_cast<double>(e.slots), c.decimals > 2 ? c.decimals - 2 : 0) +
+      "). It is known for the whole episode only; here it is spread " +
+      (pattern_of(e).empty() ? "evenly over the slots"
+                             : "over the slots like the costs of " + c.best) +
+      ". The end of a line is the regret of the episode; its course shows when policies part.";
   return lines_figure(heading_of(all, c, "Regret over time"), e, lines);
 }
 

@@ -42,7 +42,7 @@ caption{text-align:left;color:var(--muted);padding:.2rem 0 .4rem;font-size:.9rem
 th,td{padding:.24rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
 th:first-child,td:first-child{padding-left:.2rem}
 thead th{font-weight:600;color:var(--muted);border-bottom:1px solid var(--faint);vertical-align:bottom}
-th[scope=row],thead th:first-child,.word{text-align:left}
+th[scope=row],thead th:first-child,.policies thead th:nth-child(2),.word{text-align:left}
 tbody th{font-weight:400}
 tr.k-learned th,tr.k-best th,tr.k-expert th,tr.k-bound th{font-weight:600}
 .dot{display:inline-block;width:.62em;height:.62em;border-radius:50%;background:var(--k);margin-right:.5em}
@@ -56,6 +56,7 @@ pre{background:var(--card);padding:.8rem;font-size:.8rem;line-height:1.4}
 code{font-size:.92em;overflow-wrap:anywhere}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:1.8rem 2.4rem;margin-top:1rem;align-items:start}
 figure{margin:0;min-width:0}
+.stack{display:grid;gap:1.8rem;min-width:0}
 figcaption{font-size:.84rem;line-height:1.42;margin-top:.3rem;overflow-wrap:anywhere}
 .absent{border:1px dashed var(--faint);border-radius:4px;padding:.8rem}
 .readout{font-size:.84rem;margin:.1rem 0 0;font-variant-numeric:tabular-nums}

@@ -221,21 +221,43 @@ void Svg::circle(double x, double y, double radius, const std::string& css,
 
 void Svg::polyline(std::span<const double> x, std::span<const double> y, const std::string& css,
                    const std::string& title) {
-  std::string data;
+  Path line;
   bool down = false;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    if (std::isnan(x[i]) || std::isnan(y[i])) {
-      down = false;
-      continue;
-    }
-    data += (down ? "L" : "M") + coordinate(x[i]) + " " + coordinate(y[i]);
-    down = true;
+    const bool there = !std::isnan(x[i]) && !std::isnan(y[i]);
+    if (there && down) line.line(x[i], y[i]);
+    if (there && !down) line.move(x[i], y[i]);
+    down = there;
   }
-  if (!data.empty()) path(data, css, title);
+  path(line, css, title);
 }
 
-void Svg::path(const std::string& data, const std::string& css, const std::string& title) {
-  element("<path d=\"" + data + "\"" + css_of(css), title);
+void Svg::path(const Path& path, const std::string& css, const std::string& title) {
+  if (!path.empty()) element("<path d=\"" + path.data() + "\"" + css_of(css), title);
+}
+
+Path& Path::add(char command, double x, double y) {
+  data_ += command;
+  data_.append(coordinate(x)).append(" ").append(coordinate(y));
+  return *this;
+}
+
+Path& Path::move(double x, double y) { return add('M', x, y); }
+Path& Path::line(double x, double y) { return add('L', x, y); }
+
+Path& Path::across(double dx) {
+  data_.append("h").append(coordinate(dx));
+  return *this;
+}
+
+Path& Path::down(double dy) {
+  data_.append("v").append(coordinate(dy));
+  return *this;
+}
+
+Path& Path::close() {
+  data_ += 'Z';
+  return *this;
 }
 
 void Svg::text(double x, double y, const std::string& content, const std::string& css,

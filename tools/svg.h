@@ -53,6 +53,24 @@ struct Tick {
 /// ten, and 2 and 5 times them where there is room, on a logarithmic one.
 std::vector<Tick> ticks_of(const Scale& s, int about);
 
+/// What a path element draws.
+class Path {
+ public:
+  Path& move(double x, double y);
+  Path& line(double x, double y);
+  Path& across(double dx);  ///< to the right
+  Path& down(double dy);
+  /// A point, as round as the ends of its stroke.
+  Path& dot(double x, double y) { return move(x, y).across(0); }
+  Path& close();
+  bool empty() const { return data_.empty(); }
+  const std::string& data() const { return data_; }
+
+ private:
+  Path& add(char command, double x, double y);
+  std::string data_;
+};
+
 /// A drawing under way.
 class Svg {
  public:
@@ -66,8 +84,7 @@ class Svg {
   /// A line through points; a NaN on either side interrupts it.
   void polyline(std::span<const double> x, std::span<const double> y, const std::string& css,
                 const std::string& title = "");
-  /// \param data  of a path element, made of coordinate() alone
-  void path(const std::string& data, const std::string& css, const std::string& title = "");
+  void path(const Path& path, const std::string& css, const std::string& title = "");
   /// \param anchor  start, middle or end
   void text(double x, double y, const std::string& content, const std::string& css = "",
             const char* anchor = "start", const std::string& title = "");

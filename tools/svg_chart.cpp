@@ -106,7 +106,7 @@ std::vector<double> spread(const std::vector<double>& wanted, double least, doub
 void draw_heat_map(Svg& svg, const Plot& p, const HeatMap& map) {
   const double width = (p.right - p.left) / static_cast<double>(map.columns),
                height = (p.bottom - p.top) / static_cast<double>(map.rows);
-  std::vector<std::string> runs(kLevels);
+  std::vector<Path> runs(kLevels);
   const auto level = [&](std::size_t row, std::size_t column) {
     const double t = (map.value[row * map.columns + column] - map.low) / (map.high - map.low);
     return static_cast<int>(std::lround((kLevels - 1) * std::clamp(t, 0.0, 1.0)));
@@ -115,8 +115,9 @@ void draw_heat_map(Svg& svg, const Plot& p, const HeatMap& map) {
     for (std::size_t from = 0; from < map.columns;) {
       std::size_t to = from + 1;
       while (to < map.columns && level(row, to) == level(row, from)) ++to;
-      runs[static_cast<std::size_t>(level(row, from))] +=
-          "M" + std::to_string(from) + " " + std::to_string(row) + "h" + std::to_string(to - from);
+      runs[static_cast<std::size_t>(level(row, from))]
+          .move(static_cast<double>(from), static_cast<double>(row))
+          .across(static_cast<double>(to - from));
       from = to;
     }
   }
@@ -125,7 +126,7 @@ void draw_heat_map(Svg& svg, const Plot& p, const HeatMap& map) {
                        coordinate(p.top + height / 2) + ") scale(" + fixed(width, 6) + " " +
                        fixed(height, 6) + ")\"");
   for (int l = 0; l < kLevels; ++l) {
-    const std::string& data = runs[static_cast<std::size_t>(l)];
+    const Path& data = runs[static_cast<std::size_t>(l)];
     if (data.empty()) continue;
     svg.open("", "stroke=\"" + viridis(static_cast<double>(l) / (kLevels - 1)) + "\"");
     svg.path(data, "");
