@@ -84,6 +84,10 @@ inline constexpr double kFigureWidth = 480;
 
 /// A figure with its heading and caption, both plain text.
 std::string figure(const std::string& heading, const Svg& svg, const std::string& caption);
+/// Figures of several kinds, each for every case: of one case in one grid, of several with a grid
+/// for each kind, so that equal figures stand side by side. \param kinds  HTML of the figures of
+/// every kind
+std::string figures(std::span<const Case> all, const std::vector<std::string>& kinds);
 /// A place where a figure would be, and why there is none.
 std::string no_figure(const std::string& heading, const std::string& why);
 /// \param content  figures  \returns "" without content

@@ -88,8 +88,9 @@ std::string trainings_note(const Case& c) {
 /// A table of some of the policies.
 std::string rows_table(const Case& c, const std::vector<const Entrant*>& some,
                        const std::string& caption) {
-  std::string html = "<div class=\"scroll\" tabindex=\"0\"><table class=\"policies\"><caption>" +
-                     escaped(caption) + "</caption><thead><tr>";
+  std::string html =
+      "<div class=\"scroll\" tabindex=\"0\"><table class=\"policies\"><caption><span>" +
+      escaped(caption) + "</span></caption><thead><tr>";
   for (const char* name : {"policy", "kind", "cost", "\xC2\xB1 se",
                            "against best heuristic (95 % interval)", "episodes won", "gap closed"})
     html.append("<th scope=\"col\">").append(name).append("</th>");
@@ -118,9 +119,9 @@ std::string table_of(const Case& c) {
 /// A line for each result.
 std::string joint_table(std::span<const Case> all) {
   std::string html =
-      "<div class=\"scroll\" tabindex=\"0\"><table><caption>All results, mean cost per "
-      "slot</caption><thead><tr>";
-  for (const char* name : {"result", "episodes", "bound", "learned", "best heuristic",
+      "<div class=\"scroll\" tabindex=\"0\"><table><caption><span>All results, mean cost per "
+      "slot</span></caption><thead><tr>";
+  for (const char* name : {"result", "bound", "learned", "best heuristic",
                            "learned against best (95 % interval)", "episodes won", "gap closed"})
     html.append("<th scope=\"col\">").append(name).append("</th>");
   html += "</tr></thead><tbody>";
@@ -133,8 +134,8 @@ std::string joint_table(std::span<const Case> all) {
     };
     html +=
         "<tr class=\"c-" + std::to_string(number++ % 7) +
-        "\"><th scope=\"row\"><i class=\"dot\"></i>" + escaped(c.label) + "</th>" +
-        cell(std::to_string(c.episodes)) + cost(bound) + cost(learned) +
+        "\"><th scope=\"row\"><i class=\"dot\"></i>" + escaped(c.label) + "</th>" + cost(bound) +
+        cost(learned) +
         cell(best == nullptr ? "" : number_text(best->cost, c.decimals) + " (" + best->name + ")");
     const bool paired = learned != nullptr && !std::isnan(learned->difference);
     html += cell(paired ? difference_text(*learned, c.decimals) : "") +
@@ -211,9 +212,10 @@ std::string paragraph(const std::string& text, const char* css) {
 
 std::string answer_part(std::span<const Case> all) {
   std::string html;
-  for (const Case& c : all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Case& c = all[i];
     const std::string& verdict = texts(*c.group("summary"), "verdict").at(0);
-    html += "<div class=\"answer\">";
+    html.append("<div class=\"answer c-").append(std::to_string(i % 7)).append("\">");
     if (all.size() > 1) html.append("<h3>").append(escaped(c.label)).append("</h3>");
     html += paragraph(verdict.empty() ? "Nothing was learned here: the table compares heuristics."
                                       : verdict,
@@ -227,7 +229,7 @@ std::string answer_part(std::span<const Case> all) {
 }
 
 std::string table_part(std::span<const Case> all) {
-  std::string html = all.size() > 1 ? joint_table(all) : "", figures;
+  std::string html = all.size() > 1 ? joint_table(all) : "", differences, terms;
   Extent shared;
   for (const Case& c : all) {
     const Extent e = forest_extent(c);
@@ -238,10 +240,10 @@ std::string table_part(std::span<const Case> all) {
     html += all.size() == 1 ? table_of(c)
                             : "<details><summary>" + escaped(c.label + ": all policies") +
                                   "</summary>" + table_of(c) + "</details>";
-    figures += forest(all, c, comparable(all) ? shared : forest_extent(c));
-    figures += terms_figure(all, c);
+    differences += forest(all, c, comparable(all) ? shared : forest_extent(c));
+    terms += terms_figure(all, c);
   }
-  return html + "<div class=\"figures\">" + figures + "</div>";
+  return html + figures(all, {differences, terms});
 }
 
 }  // namespace cra::tools

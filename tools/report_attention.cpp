@@ -31,18 +31,19 @@ HeatMap joined_map(std::span<const double> weights, std::size_t nodes, std::size
 void draw_names(Svg& svg, const Plot& p, const std::vector<std::string>& names, bool beside) {
   const double step = (p.right - p.left) / static_cast<double>(names.size());
   std::size_t longest = 1;
-  for (const std::string& n : names) longest = std::max(longest, shortened(n, 9).size());
+  for (const std::string& n : names) longest = std::max(longest, shortened_middle(n, 9).size());
   const auto every_row = static_cast<std::size_t>(std::ceil(13 / step)),
              every_column = static_cast<std::size_t>(std::ceil(
                  (7.2 * static_cast<double>(std::min<std::size_t>(longest, 9)) + 8) / step));
   for (std::size_t n = 0; n < names.size(); ++n) {
     const double at = (static_cast<double>(n) + 0.5) * step;
     if (beside && n % every_row == 0)
-      svg.text(p.left - 5, p.top + at + 4, shortened(names[n], 9), "tick", "end", names[n]);
+      svg.text(p.left - 5, p.top + at + 4, shortened_middle(names[n], 9), "tick", "end", names[n]);
     // Names below must not reach under the next map.
     if (n % every_column == 0 &&
-        at + 0.47 * text_width(shortened(names[n], 9)) < p.right - p.left + 3)
-      svg.text(p.left + at, p.bottom + 14, shortened(names[n], 9), "tick", "middle", names[n]);
+        at + 0.47 * text_width(shortened_middle(names[n], 9)) < p.right - p.left + 3)
+      svg.text(p.left + at, p.bottom + 14, shortened_middle(names[n], 9), "tick", "middle",
+               names[n]);
   }
 }
 
@@ -215,18 +216,19 @@ std::string correlation_figure(std::span<const Case> all, const Case& c) {
 }  // namespace
 
 std::string attention_part(std::span<const Case> all) {
-  std::string html;
+  std::string maps, values;
   for (const Case& c : all) {
     if (c.group("attention") == nullptr) {
-      html += no_figure(heading_of(all, c, "Attention"),
+      maps += no_figure(heading_of(all, c, "Attention"),
                         "This result explains no attention: nothing with attention was learned, or "
                         "no episode was to be explained.");
       continue;
     }
-    html += map_figure(all, c) + "<div class=\"stack\">" + scatter_figure(all, c) +
-            correlation_figure(all, c) + "</div>";
+    maps += map_figure(all, c);
+    values +=
+        "<div class=\"stack\">" + scatter_figure(all, c) + correlation_figure(all, c) + "</div>";
   }
-  return "<div class=\"figures\">" + html + "</div>";
+  return figures(all, {maps, values});
 }
 
 }  // namespace cra::tools

@@ -156,9 +156,12 @@ std::string episodes_part(std::span<const Case> all) {
     for (Strip& s : strips_of(c)) strips.push_back(std::move(s));
   const Scale shared = strip_scale(strips, 0, 1);
   const bool one_scale = comparable(all);
-  std::string html;
-  for (const Case& c : all) html += regret(all, c, one_scale ? &shared : nullptr) + duel(all, c);
-  return "<div class=\"figures\">" + html + "</div>";
+  std::string regrets, duels;
+  for (const Case& c : all) {
+    regrets += regret(all, c, one_scale ? &shared : nullptr);
+    duels += duel(all, c);
+  }
+  return figures(all, {regrets, duels});
 }
 
 }  // namespace cra::tools

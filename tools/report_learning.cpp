@@ -202,26 +202,34 @@ std::string seeds_words(std::size_t trainings) {
                               ", thin; their mean, thick, with its 95 % interval (Student's t).";
 }
 
-std::string panels(std::span<const Case> all, const Case& c, const Extent& costs) {
+std::string lines_words(const Case& c) {
+  return " Lines: mean costs on the " +
+         counted(static_cast<std::size_t>(c.episodes), "test episode");
+}
+
+std::string validation_panel(std::span<const Case> all, const Case& c, const Extent& costs) {
   const results::GroupData& train = *c.group("train");
-  const std::string seeds = seeds_words(whole(train, "training").size());
-  const Curves validation = validation_curves(train), thin = training_curves(train, kThinPoints),
+  const Curves curves = validation_curves(train);
+  return panel(
+      c, heading_of(all, c, "Validation"), curves, curves, costs,
+      seeds_words(curves.all.size()) +
+          " Cost of the policy without exploration on validation episodes of the training, "
+          "which decide what is kept; the first point is before any update." +
+          lines_words(c) + ", so levels of line and curve may differ a little.");
+}
+
+std::string training_panel(std::span<const Case> all, const Case& c, const Extent& costs) {
+  const results::GroupData& train = *c.group("train");
+  const Curves thin = training_curves(train, kThinPoints),
                thick = training_curves(train, kThickPoints);
-  const std::string lines =
-      " Lines: mean costs on the " + counted(static_cast<std::size_t>(c.episodes), "test episode");
-  std::string html =
-      panel(c, heading_of(all, c, "Validation"), validation, validation, costs,
-            seeds +
-                " Cost of the policy without exploration on validation episodes of the "
-                "training, which decide what is kept; the first point is before any update." +
-                lines + ", so levels of line and curve may differ a little.");
-  html += panel(c, heading_of(all, c, "Training"), thin, thick, costs,
-                seeds + " Cost of the exploring policy on the random input of each update" +
-                    (thick.binned > 1 ? "; the thick line is a mean over " +
-                                            std::to_string(thick.binned) + " updates a point."
-                                      : ".") +
-                    lines + ".");
-  return html;
+  const std::string joined =
+      thick.binned > 1
+          ? "; the thick line is a mean over " + std::to_string(thick.binned) + " updates a point."
+          : ".";
+  return panel(c, heading_of(all, c, "Training"), thin, thick, costs,
+               seeds_words(thin.all.size()) +
+                   " Cost of the exploring policy on the random input of each update" + joined +
+                   lines_words(c) + ".");
 }
 
 /// Validation cost of all results, each over that of its own best heuristic.
@@ -276,7 +284,6 @@ std::string overlay(std::span<const Case> all) {
 }  // namespace
 
 std::string learning_part(std::span<const Case> all) {
-  std::string html = overlay(all);
   Extent shared;
   for (const Case& c : all) {
     if (c.group("train") == nullptr) continue;
@@ -284,15 +291,19 @@ std::string learning_part(std::span<const Case> all) {
     shared.add(e.low);
     shared.add(e.high);
   }
+  std::string validation, training;
   for (const Case& c : all) {
-    if (c.group("train") == nullptr)
-      html +=
+    if (c.group("train") == nullptr) {
+      validation +=
           no_figure(heading_of(all, c, "Learning curves"),
                     "Nothing was trained in this result: it compares policies that were there.");
-    else
-      html += panels(all, c, comparable(all) ? shared : extent_of(c));
+      continue;
+    }
+    const Extent costs = comparable(all) ? shared : extent_of(c);
+    validation += validation_panel(all, c, costs);
+    training += training_panel(all, c, costs);
   }
-  return html.empty() ? "" : "<div class=\"figures\">" + html + "</div>";
+  return figures(all, {overlay(all), validation, training});
 }
 
 }  // namespace cra::tools

@@ -108,7 +108,7 @@ void draw_node_names(Svg& svg, const Plot& p, const std::vector<std::string>& na
   const auto every = static_cast<std::size_t>(std::ceil(13 / height));
   for (std::size_t n = 0; n < names.size(); n += every)
     svg.text(p.left - 6, p.top + (static_cast<double>(n) + 0.5) * height + 4,
-             shortened(names[n], 12), "tick", "end", names[n]);
+             shortened_middle(names[n], 12), "tick", "end", names[n]);
 }
 
 /// A map, with what the script needs to say what is under the pointer.
@@ -178,21 +178,21 @@ std::string map_figure(std::span<const Case> all, std::size_t number, const Epis
 
 }  // namespace
 
-std::string allocation_figures(std::span<const Case> all) {
+std::vector<std::string> allocation_figures(std::span<const Case> all) {
   std::vector<Episode> episodes;
   for (const Case& c : all) episodes.push_back(first_episode(c, most_cells(all.size())));
   const bool one_scale = comparable(all);
   const Ranges shared = ranges_of(episodes);
-  std::string html;
+  std::vector<std::string> kinds(3);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Ranges r = one_scale ? shared : ranges_of(std::span(episodes).subspan(i, 1));
     if (episodes[i].actors.empty())
-      html += no_figure(heading_of(all, all[i], "Allocation over time"),
-                        "No episode was recorded slot by slot (output.trajectories is 0).");
+      kinds[0] += no_figure(heading_of(all, all[i], "Allocation over time"),
+                            "No episode was recorded slot by slot (output.trajectories is 0).");
     for (std::size_t a = 0; a < episodes[i].actors.size(); ++a)
-      html += map_figure(all, i, episodes[i], a, r);
+      kinds.at(a) += map_figure(all, i, episodes[i], a, r);
   }
-  return html;
+  return kinds;
 }
 
 }  // namespace cra::tools

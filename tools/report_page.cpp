@@ -70,6 +70,16 @@ std::string figure(const std::string& heading, const Svg& svg, const std::string
          "</figcaption></figure>\n";
 }
 
+std::string figures(std::span<const Case> all, const std::vector<std::string>& kinds) {
+  const std::string begin = "<div class=\"figures\">", end = "</div>";
+  std::string html;
+  for (const std::string& kind : kinds) {
+    if (kind.empty()) continue;
+    html += all.size() == 1 ? kind : begin + kind + end;
+  }
+  return all.size() == 1 && !html.empty() ? begin + html + end : html;
+}
+
 std::string no_figure(const std::string& heading, const std::string& why) {
   return "<figure class=\"absent\"><h3>" + escaped(heading) + "</h3><figcaption>" + escaped(why) +
          "</figcaption></figure>\n";

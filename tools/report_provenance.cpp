@@ -53,7 +53,7 @@ std::string tuning_of(const Case& c) {
   if (rows.empty()) return "";
   return "<details><summary>Knobs of the heuristics</summary><div class=\"scroll\" "
          "tabindex=\"0\"><table>"
-         "<caption>Chosen on tuning episodes, then frozen</caption><thead><tr><th "
+         "<caption><span>Chosen on tuning episodes, then frozen</span></caption><thead><tr><th "
          "scope=\"col\">heuristic</th><th scope=\"col\">knobs</th><th scope=\"col\">cost on the "
          "tuning "
          "episodes</th></tr></thead><tbody>" +

@@ -180,7 +180,7 @@ std::string errors_figure(std::span<const Case> all, const Case& c, const Episod
     draw_lower_axis(svg, p, x, "mean error", 5);
     for (std::size_t n = 0; n < e.nodes; ++n) {
       const double y = p.top + (static_cast<double>(n) + 0.5) * step;
-      svg.text(left - 8, y + 4, shortened(names[n], 14), "label", "end", names[n]);
+      svg.text(left - 8, y + 4, shortened_middle(names[n], 14), "label", "end", names[n]);
       draw_pair(svg, errors, n, names[n], [&](double v) { return std::pair(x(v), y); });
     }
     return figure(heading, svg, caption);
@@ -206,24 +206,26 @@ Extent errors_extent(const Case& c, const Episode& e) {
 }  // namespace
 
 std::string slots_part(std::span<const Case> all) {
-  std::string html = allocation_figures(all);
   std::vector<Episode> episodes;
-  Extent errors;
+  Extent shared;
   for (const Case& c : all) {
     episodes.push_back(first_episode(c, most_cells(all.size())));
     if (episodes.back().actors.empty()) continue;
     const Extent e = errors_extent(c, episodes.back());
-    errors.add(e.low);
-    errors.add(e.high);
+    shared.add(e.low);
+    shared.add(e.high);
   }
+  std::vector<std::string> kinds = allocation_figures(all);
+  std::string regrets, errors, reserves;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Episode& e = episodes[i];
     if (e.actors.empty()) continue;
-    html += regret_over_time(all, all[i], e);
-    html += errors_figure(all, all[i], e, comparable(all) ? errors : errors_extent(all[i], e));
-    html += reserve_figure(all, all[i], e);
+    regrets += regret_over_time(all, all[i], e);
+    errors += errors_figure(all, all[i], e, comparable(all) ? shared : errors_extent(all[i], e));
+    reserves += reserve_figure(all, all[i], e);
   }
-  return "<div class=\"figures\">" + html + "</div>";
+  kinds.insert(kinds.end(), {regrets, errors, reserves});
+  return figures(all, kinds);
 }
 
 }  // namespace cra::tools

@@ -33,7 +33,8 @@ std::size_t most_cells(std::size_t results);
 /// Mean error of every node over recorded episodes and slots.
 std::vector<double> node_errors(const Case& c, const Entrant& e);
 
-/// Allocation over time, a map for each policy.
-std::string allocation_figures(std::span<const Case> all);
+/// Allocation over time, a map for each policy: the first policies of all cases, the second ones,
+/// ...
+std::vector<std::string> allocation_figures(std::span<const Case> all);
 
 }  // namespace cra::tools

@@ -30,7 +30,7 @@ header p{color:var(--ink)}
 .facts-line,.lead,.note,figcaption{color:var(--muted)}
 .note{font-size:.9rem}
 #answer h2{border:0;padding:0;margin:1.4rem 0 .5rem}
-.answer{background:var(--card);border-left:5px solid var(--learned);border-radius:4px;padding:.8rem 1.1rem;margin:.6rem 0}
+.answer{background:var(--card);border-left:5px solid var(--k);border-radius:4px;padding:.8rem 1.1rem;margin:.6rem 0}
 .verdict{font-size:1.14rem;font-weight:600;line-height:1.4}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:.6rem 1.6rem;margin:.9rem 0 .7rem}
 .tile b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}
@@ -39,6 +39,7 @@ header p{color:var(--ink)}
 .scroll:focus-visible,summary:focus-visible{outline:2px solid var(--learned);outline-offset:2px}
 table{border-collapse:collapse;font-size:.9rem;margin:.4rem 0 .8rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--muted);padding:.2rem 0 .4rem;font-size:.9rem}
+caption span{display:block;position:sticky;left:0;max-width:calc(100vw - 44px)}
 th,td{padding:.24rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
 th:first-child,td:first-child{padding-left:.2rem}
 thead th{font-weight:600;color:var(--muted);border-bottom:1px solid var(--faint);vertical-align:bottom}
@@ -76,7 +77,9 @@ svg .direct{fill:var(--k);font-weight:600}
 .dotmark{fill:var(--k);stroke:var(--bg);stroke-width:1.4}
 .box{stroke:var(--k);stroke-width:5;opacity:.55}
 .dots{stroke:var(--k);stroke-width:3;stroke-linecap:round;opacity:.3;fill:none}
-.dots.large{stroke-width:4.4;opacity:.4}
+.dots.large{stroke-width:4.4;opacity:.5}
+@media (prefers-color-scheme:dark){.dots{opacity:.5}.dots.large{opacity:.75}}
+@media print{.dots{opacity:.35}.dots.large{opacity:.5}}
 .thin{stroke:var(--k);stroke-width:1;opacity:.5;fill:none}
 .thick{stroke:var(--k);stroke-width:2.2;fill:none;stroke-linejoin:round}
 .band{fill:var(--k);opacity:.18}
@@ -98,11 +101,13 @@ svg .direct{fill:var(--k);font-weight:600}
 .chosen [data-policy]{opacity:.28}
 .chosen [data-policy].on{opacity:1}
 @media (max-width:520px){body{padding:18px 14px 40px}h1{font-size:1.35rem}.verdict{font-size:1.05rem}
-.tiles{grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:.6rem 1rem}.tile b{font-size:1.4rem}.answer{padding:.7rem .8rem}}
-@media print{html{font-size:10.5pt}body{max-width:none;padding:0}.choose,.readout,.reading{display:none}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:.6rem 1rem}.tile b{font-size:1.4rem}.answer{padding:.7rem .8rem}
+svg text{font-size:13px}svg .tick,svg .small{font-size:12px}svg .name{font-size:12.5px}svg .direct{font-size:12.5px}
+.facts th,.facts td{display:block;padding:.1rem .2rem;border:0;min-width:0}.facts td{padding-bottom:.5rem}}
+@media print{html{font-size:10.5pt}body{max-width:none;padding:0}.choose,.readout,details:not([open]){display:none}.tiles{grid-template-columns:repeat(4,1fr)}.lead{break-after:avoid}
 figure,.answer,tr,h2,h3{break-inside:avoid}h2,h3,caption{break-after:avoid}
 .figures{grid-template-columns:1fr 1fr;gap:14pt 18pt}.scroll{overflow:visible}pre{white-space:pre-wrap}
-.answer{border:1px solid var(--faint);border-left:5px solid var(--learned)}
+.answer{border:1px solid var(--faint);border-left:5px solid var(--k)}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 table{font-size:8.5pt}th,td{padding:.15rem .4rem}}
 @page{margin:14mm}

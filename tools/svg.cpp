@@ -32,6 +32,15 @@ std::size_t character_length(const std::string& text, std::size_t at) {
   return wrong ? 0 : length;
 }
 
+/// Where the characters of a text begin.
+std::vector<std::size_t> starts_of(const std::string& text) {
+  std::vector<std::size_t> starts;
+  for (std::size_t at = 0; at < text.size();
+       at += std::max<std::size_t>(1, character_length(text, at)))
+    starts.push_back(at);
+  return starts;
+}
+
 std::string css_of(const std::string& css) { return css.empty() ? "" : " class=\"" + css + "\""; }
 
 }  // namespace
@@ -63,12 +72,17 @@ std::string escaped(const std::string& text) {
 }
 
 std::string shortened(const std::string& text, std::size_t most) {
-  std::vector<std::size_t> starts;
-  for (std::size_t at = 0; at < text.size();
-       at += std::max<std::size_t>(1, character_length(text, at)))
-    starts.push_back(at);
+  const std::vector<std::size_t> starts = starts_of(text);
   if (starts.size() <= most || most == 0) return text;
   return text.substr(0, starts[most - 1]) + kEllipsis;
+}
+
+std::string shortened_middle(const std::string& text, std::size_t most) {
+  std::vector<std::size_t> starts = starts_of(text);
+  constexpr std::size_t kTail = 4;
+  if (starts.size() <= most || most <= kTail + 1) return shortened(text, most);
+  return text.substr(0, starts[most - 1 - kTail]) + kEllipsis +
+         text.substr(starts[starts.size() - kTail]);
 }
 
 double text_width(const std::string& text) {
@@ -132,7 +146,7 @@ std::vector<Tick> linear_ticks(const Scale& s, int about) {
   const double rough = (s.high - s.low) / std::max(1, about);
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   const double ratio = rough / power;
-  const double step = power * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
+  const double step = power * (ratio < 1.42 ? 1 : ratio < 3.17 ? 2 : ratio < 7.08 ? 5 : 10);
   const int decimals = std::clamp(-static_cast<int>(std::floor(std::log10(step) + 1e-9)), 0, 12);
   std::vector<Tick> all;
   const double first = std::ceil(s.low / step - 1e-9);

@@ -19,6 +19,9 @@ std::string escaped(const std::string& text);
 /// At most `most` characters of UTF-8 text, the last of them an ellipsis when some are left out.
 std::string shortened(const std::string& text, std::size_t most);
 
+/// The same with the ellipsis before the last four: names often differ in their numbers alone.
+std::string shortened_middle(const std::string& text, std::size_t most);
+
 /// Width of a text of 12 px in px; a guess on the safe side, as the font is the reader's.
 double text_width(const std::string& text);
 
