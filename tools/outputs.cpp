@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "tools/report_command.h"
+
 namespace cra::tools {
 namespace {
 
@@ -49,7 +51,8 @@ Outputs name_outputs(const Arguments& a, const std::string& default_stem) {
   const std::string result =
       a.out.empty() ? std::string(kDefaultFolder) + "/" + default_stem + ".h5" : a.out;
   const std::string stem = result.substr(0, result.size() - 3);
-  return {result, result + ".checkpoint", stem + ".metrics.jsonl"};
+  return {result, result + ".checkpoint", stem + ".metrics.jsonl",
+          a.report ? page_beside(result) : std::string()};
 }
 
 void prepare_folder(const Arguments& a, const Outputs& o) {
@@ -82,6 +85,7 @@ void refuse_existing(const Arguments& a, const Outputs& o) {
     const std::string again = a.command == "run" ? ", --resume prints it again" : "";
     throw Error(o.result + " exists; --force replaces it" + again);
   }
+  if (!o.page.empty() && exists(o.page)) throw Error(o.page + " exists; --force replaces it");
   if (a.command != "run") return;
   for (const std::string& left : {o.checkpoint, o.checkpoint + ".previous", o.metrics}) {
     if (exists(left)) {

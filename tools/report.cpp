@@ -12,7 +12,7 @@
 namespace cra::tools {
 namespace {
 
-void write_page(std::vector<Case> all, const std::string& path) {
+void write_pages(std::vector<Case> all, const std::string& path) {
   const std::string html = report_html(std::move(all));
   results::write_file(path, std::as_bytes(std::span(html)));
 }
@@ -23,10 +23,10 @@ std::string page_beside(const std::string& result) {
   return std::filesystem::path(result).replace_extension(".html").string();
 }
 
-void write_page_beside(results::RunFile run, const std::string& result) {
+void write_page(results::RunFile run, const std::string& result, const std::string& page) {
   std::vector<Case> one;
   one.push_back(case_of(std::move(run), result));
-  write_page(std::move(one), page_beside(result));
+  write_pages(std::move(one), page);
 }
 
 int report(const Arguments& a) {
@@ -39,7 +39,7 @@ int report(const Arguments& a) {
   if (!a.force && exists(out)) throw Error(out + " exists; --force replaces it");
   std::vector<Case> all;
   for (const std::string& file : a.files) all.push_back(read_case(file));
-  write_page(std::move(all), out);
+  write_pages(std::move(all), out);
   print(out + "\n");
   return 0;
 }

@@ -82,6 +82,8 @@ const char* report_script();
 /// side on a wide screen.
 inline constexpr double kFigureWidth = 480;
 
+/// Escaped, with no line break before a percent sign.
+std::string prose(const std::string& text);
 /// A figure with its heading and caption, both plain text.
 std::string figure(const std::string& heading, const Svg& svg, const std::string& caption);
 /// Figures of several kinds, each for every case: of one case in one grid, of several with a grid

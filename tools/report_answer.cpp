@@ -205,7 +205,7 @@ Extent forest_extent(const Case& c) {
 std::string paragraph(const std::string& text, const char* css) {
   std::string flat = text;
   std::replace(flat.begin(), flat.end(), '\n', ' ');
-  return std::string("<p class=\"") + css + "\">" + escaped(flat) + "</p>";
+  return std::string("<p class=\"") + css + "\">" + prose(flat) + "</p>";
 }
 
 }  // namespace

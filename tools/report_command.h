@@ -9,7 +9,8 @@ namespace cra::tools {
 
 /// The page that belongs to a result: NAME.html of NAME.h5.
 std::string page_beside(const std::string& result);
-/// Writes that page. \throws Error  when it cannot be written
-void write_page_beside(results::RunFile run, const std::string& result);
+/// Writes the page of a result to `page`. \throws Error  when that cannot be done; the result is
+/// not touched
+void write_page(results::RunFile run, const std::string& result, const std::string& page);
 
 }  // namespace cra::tools

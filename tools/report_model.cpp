@@ -10,25 +10,19 @@
 
 #include "tools/recall.h"
 #include "tools/report.h"
+#include "tools/store.h"
 
 namespace cra::tools {
 namespace {
 
 using results::GroupData;
 
-/// The value of a key of the top level, as scenarios are dumped: bare, or in double quotes.
-std::string top_key(const std::string& yaml, const std::string& key) {
-  for (std::size_t at = 0; at < yaml.size();) {
-    const std::size_t end = std::min(yaml.find('\n', at), yaml.size());
-    if (yaml.compare(at, key.size() + 2, key + ": ") == 0) {
-      const std::string value = yaml.substr(at + key.size() + 2, end - at - key.size() - 2);
-      if (value.empty() || value[0] != '"') return value;
-      const nlohmann::json text = nlohmann::json::parse(value, nullptr, false);
-      return text.is_string() ? text.get<std::string>() : value;
-    }
-    at = end + 1;
-  }
-  return "";
+/// A text of a resolved scenario, out of its quotes.
+std::string text_of(const std::string& resolved, const std::string& key) {
+  const std::string value = resolved_value(resolved, key);
+  if (value.empty() || value[0] != '"') return value;
+  const nlohmann::json text = nlohmann::json::parse(value, nullptr, false);
+  return text.is_string() ? text.get<std::string>() : value;
 }
 
 /// Rows of /eval that make up every policy of /summary: trainings share one.
@@ -143,9 +137,9 @@ Case case_of(results::RunFile run, const std::string& path) {
   c.run = std::move(run);
   const GroupData& provenance = group_of(c.run, "provenance", path);
   const std::string& resolved = texts(provenance, "resolved_yaml").at(0);
-  c.scenario = top_key(resolved, "name");
+  c.scenario = text_of(resolved, "name");
   if (c.scenario.empty()) c.scenario = attribute(c.run, "title");
-  c.description = top_key(resolved, "description");
+  c.description = text_of(resolved, "description");
   c.seed = whole(provenance, "seed").at(0);
   const GroupData& summary = group_of(c.run, "summary", path);
   c.best = texts(summary, "best_heuristic").at(0);

@@ -64,9 +64,16 @@ constexpr const char* kReading =
 
 }  // namespace
 
+std::string prose(const std::string& text) {
+  std::string html = escaped(text);
+  for (std::size_t at = html.find(" %"); at != std::string::npos; at = html.find(" %", at))
+    html.replace(at, 2, "\xC2\xA0%");
+  return html;
+}
+
 std::string figure(const std::string& heading, const Svg& svg, const std::string& caption) {
   return "<figure><h3>" + escaped(heading) + "</h3>" + svg.str() +
-         "<p class=\"readout\" aria-live=\"polite\"></p><figcaption>" + escaped(caption) +
+         "<p class=\"readout\" aria-live=\"polite\"></p><figcaption>" + prose(caption) +
          "</figcaption></figure>\n";
 }
 

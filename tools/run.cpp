@@ -12,6 +12,7 @@
 #include "tools/plan.h"
 #include "tools/provenance.h"
 #include "tools/recall.h"
+#include "tools/report_command.h"
 #include "tools/signals.h"
 #include "tools/store.h"
 #include "tools/terminal.h"
@@ -57,9 +58,17 @@ void require_same_run(const std::string& path, const std::string& digest_there,
   throw InputError(path + " is of another run; --force starts again" + listed(what));
 }
 
+/// With --report, the page of the result.
+void tell_page(const Arguments& a, const results::RunFile& run, const Outputs& out) {
+  if (out.page.empty()) return;
+  write_page(run, out.result, out.page);
+  if (!a.quiet) tell("cra: " + out.page + "\n");
+}
+
 /// --resume on a finished run: the same end, without the work.
-int show_finished(const Arguments& a, const scenarios::Scenario& s, const std::string& path,
+int show_finished(const Arguments& a, const scenarios::Scenario& s, const Outputs& out,
                   const std::string& digest) {
+  const std::string& path = out.result;
   const results::RunFile run = results::read_run(path);
   const auto& there =
       results::values<std::string>(group_of(run, "provenance", path), "resolved_yaml").at(0);
@@ -68,6 +77,7 @@ int show_finished(const Arguments& a, const scenarios::Scenario& s, const std::s
   const Summary summary = summary_of(run, s.settings);
   const Headline headline = headline_of(run, s.settings, path);
   print(a.json ? json_text(summary, headline) : table_text(summary, headline));
+  tell_page(a, run, out);
   return 0;
 }
 
@@ -313,7 +323,7 @@ int run(const Arguments& a) {
   if (a.force) results::remove_checkpoint(out.checkpoint);
   std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
   if (!from && a.resume) {
-    if (exists(out.result)) return show_finished(a, scenario, out.result, about.digest);
+    if (exists(out.result)) return show_finished(a, scenario, out, about.digest);
     if (!a.quiet) tell("cra: nothing to resume: starting from the beginning\n");
   }
 
@@ -359,6 +369,7 @@ int run(const Arguments& a) {
     write_result(file, out, s.output.compression);
     const Headline headline = headline_of(file, s, out.result);
     print(a.json ? json_text(summary, headline) : table_text(summary, headline));
+    tell_page(a, file, out);
     return 0;
   } catch (const Stopped& stop) {
     progress.clear();
