@@ -100,8 +100,7 @@ class Watch {
   const RunFacts& facts() const { return facts_; }
 
  private:
-  /// How long training is to be stands in the checkpoint, which comes after some updates, and in
-  /// the result.
+  /// How long training is to be stands in the checkpoint, which comes after some updates.
   void learn_length() {
     const std::string checkpoint = facts_.result + ".checkpoint";
     const double now = written(checkpoint);
