@@ -157,6 +157,8 @@ void check_operands(const Arguments& a, const Command& c) {
   const std::string call = "cra " + std::string(c.name);
   if (a.files.size() < c.fewest) {
     const char* what = c.bit == kBench                     ? "a stage"
+                       : c.bit == kWatch                   ? "a file or a folder"
+                       : c.bit == kReport                  ? "a result file"
                        : c.bit == kEvaluate || c.most == 1 ? "a scenario file"
                                                            : "a file";
     throw UsageError(call + " needs " + what + ": " + call + " " + c.operand);

@@ -71,8 +71,9 @@ std::string map_figure(std::span<const Case> all, const Case& c) {
   std::vector<std::string> labels;
   for (std::size_t n = 0; n < nodes; n += join) labels.push_back(names[n]);
   for (std::size_t h = 0; h < shown; ++h) {
+    const std::size_t line = h / across;
     const double x = left + static_cast<double>(h % across) * (side + gap),
-                 y = 22 + static_cast<double>(h / across) * pitch;
+                 y = 22 + static_cast<double>(line) * pitch;
     const Plot p{x, y, x + side, y + side};
     maps[h].high = top > 0 ? top : 1;
     svg.text(x, y - 7, std::string("head ").append(std::to_string(h + 1)), "label");

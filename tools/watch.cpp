@@ -85,16 +85,12 @@ class Watch {
  public:
   explicit Watch(RunFacts facts) : facts_(std::move(facts)), log_(facts_.metrics) {}
 
-  /// \returns whether anything is new
-  bool poll() {
-    bool changed = log_.poll();
+  void poll() {
+    log_.poll();
     facts_.age = log_.age();
     const double result = written(facts_.result);
-    const bool complete = result >= 0 && result >= written(facts_.metrics);
-    changed = changed || complete != facts_.complete;
-    facts_.complete = complete;
+    facts_.complete = result >= 0 && result >= written(facts_.metrics);
     learn_length();
-    return changed;
   }
   const MetricsLog& log() const { return log_; }
   const RunFacts& facts() const { return facts_; }
@@ -129,29 +125,37 @@ class Screen {
  public:
   Screen() : terminal_(stdout_is_terminal() && colour_allowed()) {}
 
-  /// \param changed  whether there is anything new, for where every line stays
-  void show(const Watch& w, bool changed) {
+  void show(const Watch& w) {
     if (terminal_) {
-      const std::string text = status_text(w.log(), w.facts());
-      if (text == shown_) return;
-      const auto lines = std::count(shown_.begin(), shown_.end(), '\n');
-      print((lines > 0 ? "\x1b[" + std::to_string(lines) + "F\x1b[J" : std::string()) + text);
-      shown_ = text;
+      redraw(status_text(w.log(), w.facts()));
       return;
     }
+    // Where every line stays: at once what is new in kind, all else once a minute.
     const Clock::time_point now = Clock::now();
-    const bool due = shown_.empty() || w.facts().complete || now - last_ >= kLineInterval;
-    if (!due || (!changed && w.facts().age < 30)) return;
-    const std::string line = status_line(w.log(), w.facts());
+    const auto& trainings = w.log().trainings();
+    const std::int64_t stage = w.facts().complete  ? -3
+                               : trainings.empty() ? (w.log().there() ? -1 : -2)
+                                                   : trainings.rbegin()->first;
+    if (!shown_.empty() && stage == stage_ && now - last_ < kLineInterval) return;
     last_ = now;
+    stage_ = stage;
+    const std::string line = status_line(w.log(), w.facts());
     if (line == shown_) return;
     print(line + "\n");
     shown_ = line;
   }
 
  private:
+  void redraw(const std::string& text) {
+    if (text == shown_) return;
+    const auto lines = std::count(shown_.begin(), shown_.end(), '\n');
+    print((lines > 0 ? "\x1b[" + std::to_string(lines) + "F\x1b[J" : std::string()) + text);
+    shown_ = text;
+  }
+
   bool terminal_;
   std::string shown_;
+  std::int64_t stage_ = 0;
   Clock::time_point last_;
 };
 
@@ -182,8 +186,8 @@ int watch(const Arguments& a) {
   }
   Screen screen;
   for (;;) {
-    const bool changed = run.poll();
-    screen.show(run, changed);
+    run.poll();
+    screen.show(run);
     if (run.facts().complete) return 0;
     std::this_thread::sleep_for(kPause);
   }
