@@ -12,7 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kDigits = 6;  // of arrays
+constexpr int kDigits = 6;                   // of arrays
+constexpr std::size_t kMostNumbers = 20000;  // of an array; longer ones are left to the result file
 
 Json exact(double x) { return std::isnan(x) ? Json(nullptr) : Json(x); }
 
@@ -35,8 +36,9 @@ Json list_of(std::span<const double> x) {
   return all;
 }
 
-/// [rows, columns] as a list of lists.
+/// [rows, columns] as a list of lists; null when it is too long.
 Json rows_of(std::span<const double> x, std::size_t rows) {
+  if (x.size() > kMostNumbers) return nullptr;
   Json all = Json::array();
   const std::size_t columns = rows > 0 ? x.size() / rows : 0;
   for (std::size_t r = 0; r < rows; ++r) all.push_back(list_of(x.subspan(r * columns, columns)));
@@ -132,7 +134,7 @@ std::string data_json(std::span<const Case> all) {
       {"version", 1},
       {"note",
        "summary: exact, as in /summary of the result files; arrays: rounded to 6 significant "
-       "digits; null: does not apply"},
+       "digits; null: does not apply, or too long for a page"},
       {"results", cases}};
   std::string text = page.dump(-1, ' ', false, Json::error_handler_t::replace);
   // Nothing in it may look like the end of the script element, or the beginning of a comment.

@@ -8,6 +8,7 @@
 namespace cra::tools {
 namespace {
 
+constexpr std::size_t kMostNodes = 400;  // of a page; maps of more have no row that could be seen
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 /// [T, N] as [N, columns], every cell the mean over its bin.
@@ -47,7 +48,7 @@ Episode first_episode(const Case& c, std::size_t most_cells) {
   if (t == nullptr || whole(*t, "episode").empty()) return e;
   e.nodes = texts(*t, "node").size();
   e.slots = whole(*t, "slot").size();
-  if (e.nodes == 0 || e.slots == 0) return e;
+  if (e.nodes == 0 || e.slots == 0 || e.nodes > kMostNodes) return e;
   const std::size_t most_columns =
       std::clamp<std::size_t>(most_cells / e.nodes, 20, static_cast<std::size_t>(kFigureWidth));
   e.binned = (e.slots + most_columns - 1) / most_columns;

@@ -188,7 +188,10 @@ std::vector<std::string> allocation_figures(std::span<const Case> all) {
     const Ranges r = one_scale ? shared : ranges_of(std::span(episodes).subspan(i, 1));
     if (episodes[i].actors.empty())
       kinds[0] += no_figure(heading_of(all, all[i], "Allocation over time"),
-                            "No episode was recorded slot by slot (output.trajectories is 0).");
+                            episodes[i].nodes == 0
+                                ? "No episode was recorded slot by slot (output.trajectories is 0)."
+                                : "There are " + counted(episodes[i].nodes, "node") +
+                                      ": too many for a page. The result file has every slot.");
     for (std::size_t a = 0; a < episodes[i].actors.size(); ++a)
       kinds.at(a) += map_figure(all, i, episodes[i], a, r);
   }

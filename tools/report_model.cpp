@@ -19,7 +19,7 @@ using results::GroupData;
 
 /// A text of a resolved scenario, out of its quotes.
 std::string text_of(const std::string& resolved, const std::string& key) {
-  const std::string value = resolved_value(resolved, key);
+  std::string value = resolved_value(resolved, key);
   if (value.empty() || value[0] != '"') return value;
   const nlohmann::json text = nlohmann::json::parse(value, nullptr, false);
   return text.is_string() ? text.get<std::string>() : value;

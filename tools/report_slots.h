@@ -25,7 +25,7 @@ struct Episode {
   std::vector<Actor> actors;
 };
 
-/// Empty actors where no episode is recorded. \param most_cells  of a map
+/// Empty actors where no episode is recorded, or of too many nodes. \param most_cells  of a map
 Episode first_episode(const Case& c, std::size_t most_cells);
 /// Cells of a map on a page with so many results.
 std::size_t most_cells(std::size_t results);

@@ -67,7 +67,7 @@ svg{display:block;width:100%;height:auto;max-width:520px;overflow:visible}
 svg text{font-size:12px;fill:var(--ink)}
 svg .tick{font-size:11px;fill:var(--muted);font-variant-numeric:tabular-nums}
 svg .name{font-size:11.5px;fill:var(--muted)}
-svg .small{font-size:11px;fill:var(--muted)}
+svg .small{font-size:11px;fill:var(--muted);paint-order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}
 svg .value{font-variant-numeric:tabular-nums}
 svg .direct{fill:var(--k);font-weight:600}
 .grid{stroke:var(--grid);stroke-width:1}
