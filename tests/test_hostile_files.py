@@ -17,7 +17,8 @@ import numpy as np
 
 CRA, MAKE_RUN = (str(pathlib.Path(x).resolve()) for x in sys.argv[1:3])
 # What reads a result; {} is the file. A new command belongs here.
-COMMANDS = [["check", "{}"], ["export", "{}", "--csv", "out.csv", "--force"], ["decide", "--policy", "{}", "--describe"]]
+COMMANDS = [["check", "{}"], ["export", "{}", "--csv", "out.csv", "--force"], ["decide", "--policy", "{}", "--describe"],
+            ["compare", "{0}", "{0}"], ["report", "{}", "--out", "page.html", "--force"]]
 GOOD_CODES = {0, 1, 2, 3}
 TEXT = h5py.string_dtype()
 

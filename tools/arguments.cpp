@@ -116,6 +116,8 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "quiet") a.quiet = true;
   if (name == "verbose") a.verbose = true;
   if (name == "markdown") a.markdown = true;
+  if (name == "report") a.report = true;
+  if (name == "once") a.once = true;
   if (name == "describe") a.describe = true;
   if (name == "keep-going") a.keep_going = true;
   if (name == "features") a.features = true;
@@ -162,10 +164,11 @@ void check_operands(const Arguments& a, const Command& c) {
     throw UsageError("--from takes the scenario from a result: there is no place for " +
                      a.files[0]);
   if (a.from.empty() && a.files.size() < c.fewest) {
-    const char* what = c.bit == kBench                     ? "a stage"
-                       : c.bit == kExport                  ? "a result file"
-                       : c.bit == kEvaluate || c.most == 1 ? "a scenario file"
-                                                           : "a file";
+    const char* what = c.bit == kBench                        ? "a stage"
+                       : c.bit == kWatch                      ? "a file or a folder"
+                       : c.bit == kExport || c.bit == kReport ? "a result file"
+                       : c.bit == kEvaluate || c.most == 1    ? "a scenario file"
+                                                              : "a file";
     throw UsageError(call + " needs " + what + ": " + call + " " + c.operand);
   }
   if (a.files.size() > c.most) {

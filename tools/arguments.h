@@ -34,6 +34,8 @@ struct Arguments {
   bool json = false, quiet = false, verbose = false;
   std::string scenario;  ///< of --scenario
   std::string from;      ///< of --from
+  bool report = false;   ///< of --report
+  bool once = false;
   bool describe = false, keep_going = false, features = false;
   std::string against;  ///< of --against
   bool markdown = false, json_schema = false;

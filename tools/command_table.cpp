@@ -105,6 +105,26 @@ constexpr auto kCommands = std::to_array<Command>({
      "                      an episode of one costs less than an episode of the other\n"
      "smallest difference   true difference that would be found four times in five\n"
      "that would be seen\n"},
+    {"report", kReport, "RESULT.h5...", 1, 100,
+     "results as one page of HTML: verdict, figures, provenance; needs no network, no program",
+     "One result: the answer, learning curves, allocation over time, attention, errors, cost "
+     "terms,\n"
+     "the distance to the bound, where it all comes from. Several: side by side on the same "
+     "scales,\n"
+     "with a joint table. The page is written beside the first result (NAME.html for NAME.h5)\n"
+     "unless --out names another place; its path is printed. It holds the numbers behind the\n"
+     "figures as JSON, and is the same to the byte for the same results.\n"
+     "\n"
+     "  cra report results/runs/traffic-s1.h5 results/runs/traffic-s2.h5 -o traffic.html\n"},
+    {"watch", kWatch, "FILE|FOLDER", 1, 1,
+     "follow a run in the terminal: progress, cost, validation cost, speed, time left",
+     "FILE is NAME.metrics.jsonl or the result NAME.h5 that is to come; of a FOLDER the run whose\n"
+     "lines are newest. Waits for a file that is not there yet, follows a run that is resumed, "
+     "and\n"
+     "ends when the result is there. A run that was killed leaves none: after a while without a\n"
+     "new line that is said, and the wait goes on. On a terminal one picture that changes, four\n"
+     "times a second at most; elsewhere a line now and then. --once prints how it stands and "
+     "ends.\n"},
     {"check", kCheck, "FILE...", 1, 100000,
      "validate scenarios and result files; every error at once, with file:line:column",
      "Result files are known by their first bytes, whatever their names; all else is read as a\n"
@@ -193,12 +213,16 @@ constexpr auto kOptions = std::to_array<Option>({
      "where the network runs; auto is the CPU in this version"},
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
      "result file; default results/runs/<scenario>-s<seed>{,-evaluate,-repeat}.h5"},
+    {"out", 'o', "FILE.html", false, kReport, "the page; default beside the first result"},
+    {"report", 0, nullptr, false, kRun | kEvaluate,
+     "also write the page of `cra report` beside the result, FILE.html"},
+    {"once", 0, nullptr, false, kWatch, "print how it stands now, and end"},
     {"csv", 0, "FILE.csv|FOLDER", false, kExport, "tidy tables, comma-separated"},
     {"minari", 0, "FOLDER", false, kExport, "recorded episodes as a Minari dataset"},
     {"onnx", 0, "FILE.onnx", false, kExport, "the learned policy as a graph for other runtimes"},
     {"safetensors", 0, "FILE.safetensors", false, kExport, "the parameters of the learned policy"},
     {"resume", 0, nullptr, false, kRun, "continue an interrupted run; nothing there: start"},
-    {"force", 0, nullptr, false, kRun | kEvaluate | kExport, "replace existing files"},
+    {"force", 0, nullptr, false, kRun | kEvaluate | kReport | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,
      "print the resolved scenario and the planned work; write nothing"},
     {"json", 0, nullptr, false, kRun | kEvaluate | kCompare | kDoctor | kBench,

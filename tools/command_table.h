@@ -16,6 +16,8 @@ enum CommandBit : unsigned {
   kDecide = 64,
   kExport = 128,
   kCompare = 256,
+  kReport = 512,
+  kWatch = 1024,
 };
 
 struct Command {

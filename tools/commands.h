@@ -14,6 +14,8 @@ int evaluate(const Arguments& a);
 int evaluate_again(const Arguments& a, const Original& original);
 int decide(const Arguments& a);
 int compare(const Arguments& a);
+int report(const Arguments& a);
+int watch(const Arguments& a);
 int check(const Arguments& a);
 int export_result(const Arguments& a);
 int keys(const Arguments& a);

@@ -38,6 +38,8 @@ int dispatch(const tools::Arguments& a) {
                                                          {"evaluate", tools::evaluate},
                                                          {"decide", tools::decide},
                                                          {"compare", tools::compare},
+                                                         {"report", tools::report},
+                                                         {"watch", tools::watch},
                                                          {"check", tools::check},
                                                          {"export", tools::export_result},
                                                          {"keys", tools::keys},

@@ -166,6 +166,26 @@ class Result:
 
     # ---- recomputed ----------------------------------------------------------------------
 
+    def _arrays(self, group):
+        """A group as the replay wants it: numpy arrays by name, texts as bytes."""
+        found = {}
+        for name, x in self[group].variables.items():
+            values = x.values
+            if values.dtype.kind in "OU":
+                values = np.array([str(v).encode() for v in values.flat], dtype=object).reshape(values.shape)
+            found[name] = values[()]
+        return found
+
+    def _replayed(self):
+        """What a replay starts from: /node and /trajectory."""
+        import cra_replay
+
+        node, trajectory = self._arrays("node"), self._arrays("trajectory")
+        if "policy" in self.groups and "resource_head.weight" in self["policy"].tensor.values:
+            learned = str(self["summary"].learned.item()).encode()
+            trajectory["tilt"] = cra_replay.tilts(node, trajectory, learned)
+        return node, trajectory
+
     def replay(self, policy, episode=0):
         """A recorded episode under a policy, recomputed from what arrived and what the policy asked
         for, by the equations of FORMAT.md alone. -> xarray.Dataset with axes slot and node, named as
@@ -174,7 +194,7 @@ class Result:
 
         t = self["trajectory"]
         p, i = t.get_index("policy").get_loc(policy), t.get_index("episode").get_loc(episode)
-        slots = [now for _, now in cra_replay.replay(*cra_replay.load(self.path), p, i)]
+        slots = [now for _, now in cra_replay.replay(*self._replayed(), p, i)]
         axes = {name: ("slot", "node") if np.ndim(x) else ("slot",) for name, x in slots[0].items()}
         return xr.Dataset({name: (axes[name], np.array([now[name] for now in slots])) for name in axes},
                           coords={"slot": t.slot, "node": t.node})
@@ -184,7 +204,7 @@ class Result:
         -> pandas.Series by variable; 1e-9 is what the format allows"""
         import cra_replay
 
-        return pd.Series(cra_replay.errors(*cra_replay.load(self.path))[0])
+        return pd.Series(cra_replay.errors(*self._replayed())[0])
 
     def recompute(self):
         """The table of policies() once more, from the episodes of /eval alone: all but the ends of

@@ -14,6 +14,7 @@
 #include "tools/plan.h"
 #include "tools/provenance.h"
 #include "tools/recall.h"
+#include "tools/report_command.h"
 #include "tools/terminal.h"
 
 namespace cra::tools {
@@ -126,6 +127,7 @@ ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& 
   const results::RunFile file =
       assemble(c.scenario, about, all, tunings, x, {}, bound, summary, explained);
   results::write_run(out.result, file, s.output.compression, scenarios::segment_bytes(s.output));
+  if (!out.page.empty()) write_page(file, out.result, out.page);
   return {c.name(), c.title, c.file, c.varied, summary, headline_of(file, s, out.result)};
 }
 

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "results/results.h"
+#include "tools/report_command.h"
 
 namespace cra::tools {
 namespace {
@@ -51,7 +52,8 @@ Outputs name_outputs(const Arguments& a, const std::string& default_stem) {
   const std::string result =
       a.out.empty() ? std::string(kDefaultFolder) + "/" + default_stem + ".h5" : a.out;
   const std::string stem = result.substr(0, result.size() - 3);
-  return {result, result + ".checkpoint", stem + ".metrics.jsonl"};
+  return {result, result + ".checkpoint", stem + ".metrics.jsonl",
+          a.report ? page_beside(result) : std::string()};
 }
 
 void prepare_folder(const Arguments& a, const Outputs& o) {
@@ -86,6 +88,7 @@ void refuse_existing(const Arguments& a, const Outputs& o) {
   }
   if (const std::string segment = results::segment_path(o.result, 1); exists(segment))
     throw Error(segment + " is there, of a result that is not; --force replaces it");
+  if (!o.page.empty() && exists(o.page)) throw Error(o.page + " exists; --force replaces it");
   if (a.command != "run") return;
   for (const std::string& left : {o.checkpoint, o.checkpoint + ".previous", o.metrics}) {
     if (exists(left)) {

@@ -12,6 +12,7 @@ struct Outputs {
   std::string result;      ///< FILE.h5
   std::string checkpoint;  ///< FILE.h5.checkpoint
   std::string metrics;     ///< FILE.metrics.jsonl
+  std::string page;        ///< FILE.html, "" without --report
 };
 
 /// \throws UsageError  when --out is given and is no name for a result file

@@ -49,28 +49,6 @@ std::vector<TrainingLine> trainings_of(const GroupData& train) {
   return all;
 }
 
-/// What the table and `--json` say of attention.
-AttentionLine attention_of(const GroupData& g) {
-  AttentionLine a;
-  a.policy = values<std::string>(g, "policy").at(0);
-  a.episodes = static_cast<std::int64_t>(values<std::int64_t>(g, "episode").size());
-  a.slots = static_cast<std::int64_t>(values<std::int64_t>(g, "slot").size());
-  a.nodes = static_cast<std::int64_t>(values<std::string>(g, "node").size());
-  a.entropy = results::mean_of(values<double>(g, "entropy")).mean;
-  const auto& quantities = values<std::string>(g, "quantity");
-  const auto correlation = [&](const char* quantity) {
-    const auto at = static_cast<std::size_t>(
-        std::find(quantities.begin(), quantities.end(), quantity) - quantities.begin());
-    return results::Mean{values<double>(g, "mean_correlation").at(at),
-                         values<double>(g, "correlation_se").at(at)};
-  };
-  a.attention = correlation("attention");
-  a.allocation = correlation("allocation");
-  a.base = correlation("base");
-  a.backlog = correlation("backlog");
-  return a;
-}
-
 int small(std::int64_t x, const char* name, const std::string& path) {
   if (x < 0 || x > 1'000'000) {
     throw InputError(path + ": /policy/" + name + " is " + std::to_string(x));
@@ -184,6 +162,27 @@ agents::Network network_of(const results::RunFile& run, const std::string& path,
                          p.pool.nodes);
 }
 
+AttentionLine attention_line(const GroupData& g) {
+  AttentionLine a;
+  a.policy = values<std::string>(g, "policy").at(0);
+  a.episodes = static_cast<std::int64_t>(values<std::int64_t>(g, "episode").size());
+  a.slots = static_cast<std::int64_t>(values<std::int64_t>(g, "slot").size());
+  a.nodes = static_cast<std::int64_t>(values<std::string>(g, "node").size());
+  a.entropy = results::mean_of(values<double>(g, "entropy")).mean;
+  const auto& quantities = values<std::string>(g, "quantity");
+  const auto correlation = [&](const char* quantity) {
+    const auto at = static_cast<std::size_t>(
+        std::find(quantities.begin(), quantities.end(), quantity) - quantities.begin());
+    return results::Mean{values<double>(g, "mean_correlation").at(at),
+                         values<double>(g, "correlation_se").at(at)};
+  };
+  a.attention = correlation("attention");
+  a.allocation = correlation("allocation");
+  a.base = correlation("base");
+  a.backlog = correlation("backlog");
+  return a;
+}
+
 agents::Bound bound_of(const results::RunFile& run, const std::string& path) {
   const GroupData& eval = group_of(run, "eval", path);
   agents::Bound b;
@@ -235,7 +234,7 @@ Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
     h.updates = static_cast<std::int64_t>(values<std::int64_t>(*train, "update").size());
     h.trainings = trainings_of(*train);
   }
-  if (const GroupData* attention = run.group("attention")) h.attention = attention_of(*attention);
+  if (const GroupData* attention = run.group("attention")) h.attention = attention_line(*attention);
   return h;
 }
 

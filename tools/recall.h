@@ -32,6 +32,8 @@ Headline headline_of(const results::RunFile& run, const scenarios::Settings& s,
 
 /// The overrides of the command line, as /provenance has them.
 std::vector<std::string> recorded_overrides(const results::RunFile& run, const std::string& path);
+/// What is said of attention, from /attention.
+AttentionLine attention_line(const results::GroupData& attention);
 
 /// The value of a root attribute, or "".
 std::string attribute(const results::RunFile& run, const std::string& name);

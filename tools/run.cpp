@@ -12,6 +12,7 @@
 #include "tools/plan.h"
 #include "tools/provenance.h"
 #include "tools/recall.h"
+#include "tools/report_command.h"
 #include "tools/signals.h"
 #include "tools/store.h"
 #include "tools/terminal.h"
@@ -57,10 +58,18 @@ void require_same_run(const std::string& path, const std::string& digest_there,
   throw InputError(path + " is of another run; --force starts again" + listed(what));
 }
 
+/// With --report, the page of the result.
+void tell_page(const Arguments& a, const results::RunFile& run, const Outputs& out) {
+  if (out.page.empty()) return;
+  write_page(run, out.result, out.page);
+  if (!a.quiet) tell("cra: " + out.page + "\n");
+}
+
 /// The last words of a run, and of a repeated one whether it ended alike.
 int finish(const Arguments& a, const std::optional<Original>& original, const Summary& summary,
-           const Headline& headline) {
+           const Headline& headline, const results::RunFile& run, const Outputs& out) {
   const std::string text = a.json ? json_text(summary, headline) : table_text(summary, headline);
+  tell_page(a, run, out);
   if (original) return tell_likeness(a, *original, text, headline.result);
   print(text);
   return 0;
@@ -68,15 +77,15 @@ int finish(const Arguments& a, const std::optional<Original>& original, const Su
 
 /// --resume on a finished run: the same end, without the work.
 int show_finished(const Arguments& a, const std::optional<Original>& original,
-                  const scenarios::Scenario& s, const std::string& path,
-                  const std::string& digest) {
+                  const scenarios::Scenario& s, const Outputs& out, const std::string& digest) {
+  const std::string& path = out.result;
   const results::RunFile run = results::read_run(path);
   const auto& there =
       results::values<std::string>(group_of(run, "provenance", path), "resolved_yaml").at(0);
   require_same_run(path, attribute(run, kRunDigest), there, digest, s);
   if (!a.quiet) tell("cra: " + path + " is complete; nothing to do\n");
   const Summary summary = summary_of(run, s.settings);
-  return finish(a, original, summary, headline_of(run, s.settings, path));
+  return finish(a, original, summary, headline_of(run, s.settings, path), run, out);
 }
 
 /// The checkpoint to go on from; none for a fresh run.
@@ -327,7 +336,7 @@ int run(const Arguments& a) {
   if (a.force) results::remove_checkpoint(out.checkpoint);
   std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
   if (!from && a.resume) {
-    if (exists(out.result)) return show_finished(a, original, scenario, out.result, about.digest);
+    if (exists(out.result)) return show_finished(a, original, scenario, out, about.digest);
     if (!a.quiet) tell("cra: nothing to resume: starting from the beginning\n");
   }
 
@@ -371,7 +380,7 @@ int run(const Arguments& a) {
     const results::RunFile file =
         assemble(scenario, about, all, tunings, x, session.trainings(), bound, summary, explained);
     write_result(file, out, s.output);
-    return finish(a, original, summary, headline_of(file, s, out.result));
+    return finish(a, original, summary, headline_of(file, s, out.result), file, out);
   } catch (const Stopped& stop) {
     progress.clear();
     tell(std::string("cra: stopped by ") + stop.signal +

@@ -19,7 +19,7 @@ constexpr std::int64_t kMostTrainings = 1000;
 template <class V>
 void run_fields(V& v, Checkpoint& c) {
   v("digest", c.digest);
-  v("resolved", c.resolved);
+  v(kResolvedField, c.resolved);
   v("program", c.program);
   v("seconds", c.seconds);
   v("attempts", c.attempts);
@@ -187,6 +187,12 @@ std::string run_digest(const scenarios::Scenario& s) {
     }
   }
   return results::sha256(bytes);
+}
+
+std::string resolved_value(const std::string& resolved, const std::string& key) {
+  const std::map<std::string, std::string> flat = flatten(resolved);
+  const auto found = flat.find(key);
+  return found == flat.end() ? "" : found->second;
 }
 
 std::vector<std::string> differences(const std::string& there, const std::string& here,

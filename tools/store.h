@@ -20,6 +20,9 @@ struct Checkpoint {
   std::int64_t attempts = 1;                  ///< starts of this run: 1 + number of resumes
 };
 
+/// Name of the field that holds Checkpoint::resolved.
+inline constexpr const char* kResolvedField = "resolved";
+
 /// One field per training and member of TrainState by its fields(), called "0.theta" and so on,
 /// then those of the run.
 std::vector<results::Field> pack(const Checkpoint& c);
@@ -29,6 +32,10 @@ Checkpoint unpack(const std::vector<results::Field>& fields);
 /// SHA-256 of all that decides the numbers of a run: the resolved scenario, seed included, and the
 /// contents of its logs and curves (the text names only the files).
 std::string run_digest(const scenarios::Scenario& s);
+
+/// The value of a key of a resolved scenario, "training.updates", as it is written there; "" when
+/// there is none.
+std::string resolved_value(const std::string& resolved, const std::string& key);
 
 /// Keys whose values differ between two resolved scenarios: `training.updates is 3 there, 5 here`.
 /// At most `most` of them.
