@@ -42,7 +42,9 @@ Bytes encode_as(const char* format, const RunFile& run, int compression);
 RunFile decode_as(const char* format, std::span<const std::byte> bytes, const std::string& path);
 /// What keeps the collections of texts in an HDF5 file from being read, or "".
 std::string heap_problem(std::span<const std::byte> image);
-/// Calls `parse` in a child process. \returns what it died of, or "" when it returned or threw
+/// Calls `parse` in a child process. \returns what it died of, or the text of the Error that it
+/// threw, or "" when it returned: then it may be called here. What fails in there leaks nothing
+/// here.
 /// \param bytes  size of what is parsed, for the limit on its time
 std::string trial_problem(const std::function<void()>& parse, std::size_t bytes);
 /// Most bytes that a file may have.

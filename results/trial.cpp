@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "results/schema.h"
 
@@ -17,7 +19,25 @@ namespace {
 /// Far more than any sound file takes: 2 s, and one for every MiB.
 rlim_t seconds_for(std::size_t bytes) { return 2 + (bytes >> 20); }
 
-[[noreturn]] void attempt(const std::function<void()>& parse, std::size_t bytes) {
+/// Into a pipe, which has room for all of it.
+void say(int pipe, const char* text) {
+  constexpr std::size_t kMost = 4096;
+  const std::size_t size = std::min(std::strlen(text), kMost);
+  // What cannot be said now will be met again by the caller.
+  if (::write(pipe, text, size) != static_cast<ssize_t>(size)) ::_exit(0);
+}
+
+std::string heard(int pipe) {
+  std::string text;
+  char some[512];
+  for (;;) {
+    const ssize_t got = ::read(pipe, some, sizeof some);
+    if (got > 0) text.append(some, static_cast<std::size_t>(got));
+    if (got == 0 || (got < 0 && errno != EINTR)) return text;
+  }
+}
+
+[[noreturn]] void attempt(const std::function<void()>& parse, std::size_t bytes, int pipe) {
   // What the parser or a sanitizer has to say of a crash is not for the user.
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (nowhere >= 0) ::dup2(nowhere, STDERR_FILENO);
@@ -28,18 +48,16 @@ rlim_t seconds_for(std::size_t bytes) { return 2 + (bytes >> 20); }
   ::setrlimit(RLIMIT_CPU, &time);
   try {
     parse();
+  } catch (const Error& e) {
+    say(pipe, e.what());
   } catch (...) {
-    ::_exit(0);  // a proper error, which the caller will meet again
+    ::_exit(0);  // which the caller will meet again
   }
   ::_exit(0);
 }
 
-}  // namespace
-
-std::string trial_problem(const std::function<void()>& parse, std::size_t bytes) {
-  const pid_t child = ::fork();
-  if (child < 0) return "";  // no room for a child: then without
-  if (child == 0) attempt(parse, bytes);
+/// What a child died of, or "" when it did not.
+std::string death_of(pid_t child) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return "";
@@ -48,6 +66,24 @@ std::string trial_problem(const std::function<void()>& parse, std::size_t bytes)
       WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL);
   return slow ? "has a structure that HDF5 does not come to an end with"
               : "has a structure that HDF5 breaks down on";
+}
+
+}  // namespace
+
+std::string trial_problem(const std::function<void()>& parse, std::size_t bytes) {
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return "";  // no room for a child: then without
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[0]);
+    attempt(parse, bytes, ends[1]);
+  }
+  ::close(ends[1]);
+  const std::string said = child > 0 ? heard(ends[0]) : "";
+  ::close(ends[0]);
+  if (child < 0) return "";
+  const std::string died = death_of(child);
+  return died.empty() ? said : died;
 }
 
 }  // namespace cra::results

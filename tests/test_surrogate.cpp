@@ -193,7 +193,8 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
                     drawn = random_numbers(count, 0.1, net, 2),
                     advantage = random_numbers(slots, 1, net, 3),
                     target = random_numbers(slots, 1, net, 4);
-      Numbers base = random_numbers(static_cast<std::size_t>(slots * to.bundle()), 0.5, net, 5),
+      Numbers base = random_numbers(std::size_t{slots} * static_cast<std::size_t>(to.bundle()), 0.5,
+                                    net, 5),
               action(count), decision(static_cast<std::size_t>(to.size())), log_drawn(slots);
       for (double& w : base) w = std::exp(w);
       const attention::Encoder<double> encoder(shape);
@@ -209,7 +210,8 @@ TEST_CASE("step_loss: every tensor, 4-point differences in double, all learners'
       for (int s = 0; s < slots; ++s) {
         const std::ptrdiff_t at = std::ptrdiff_t{s} * size;
         const double* of_base = base.data() + std::ptrdiff_t{s} * to.bundle();
-        if (to.reserve) base[static_cast<std::size_t>(s * to.bundle() + nodes)] = 0.3;
+        if (to.reserve)
+          base[static_cast<std::size_t>(std::ptrdiff_t{s} * to.bundle() + nodes)] = 0.3;
         // Drawn by a policy that is near: ratios on both sides of the clip.
         Numbers near(static_cast<std::size_t>(size));
         head_residual(heads_now, h.data() + std::ptrdiff_t{s} * nodes * width, to, width,
