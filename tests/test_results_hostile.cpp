@@ -13,10 +13,16 @@ using namespace cra;
 using namespace cra::results;
 using namespace cra::testing;
 
-TEST_CASE("decode, check_run: 1,000 damaged files whose seal is right") {
+#if defined(CRA_SANITIZED)
+constexpr int kDamaged = 250;  // a sanitized process takes a tenth of a second to fork
+#else
+constexpr int kDamaged = 1000;
+#endif
+
+TEST_CASE("decode, check_run: damaged files whose seal is right") {
   const Bytes image = unsealed(encode(sample_run({2, 3, 2, 1, 2, 1}), 1));
   std::map<std::string, int> outcomes;
-  for (std::int64_t k = 0; k < 1000; ++k) {
+  for (std::int64_t k = 0; k < kDamaged; ++k) {
     CAPTURE(k);
     std::string outcome = "accepted";
     try {
@@ -33,7 +39,7 @@ TEST_CASE("decode, check_run: 1,000 damaged files whose seal is right") {
     ++outcomes[outcome];
   }
   for (const auto& [what, count] : outcomes) MESSAGE(what << ": " << count);
-  CHECK(outcomes["not read"] > 200);
+  CHECK(outcomes["not read"] > kDamaged / 5);
 }
 
 namespace {
