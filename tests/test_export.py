@@ -164,7 +164,7 @@ class Exports(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in ("learning_curves", "allocation", "attention_maps", "attention_and_value", "regret", "node_errors",
-                     "cost_terms", "gap_closed"):
+                     "cost_terms", "gap_closed", "differences", "episodes", "regret_over_time"):
             raw = (self.at / "figures" / f"{name}.pdf").read_bytes()
             self.assertTrue(raw.startswith(b"%PDF-"), name)
             self.assertIn(b"/FontFile2", raw, name)  # TrueType, embedded

@@ -230,3 +230,56 @@ if rows:
     save(figure, "gap_closed")
 else:
     missing("gap_closed", "no result has a learned policy, a heuristic and a certified bound")
+
+# %% Differences to the best tuned heuristic
+compared = table[np.isfinite(table.paired_difference)].sort_values("paired_difference")
+if len(compared):
+    figure, axes = plt.subplots(figsize=(COLUMN, 0.5 + 0.16 * len(compared)))
+    rows, d = np.arange(len(compared)), compared.paired_difference.values
+    axes.errorbar(d, rows, xerr=[d - compared.ci_low.values, compared.ci_high.values - d], fmt="o", ms=3, color=BLUE, lw=1)
+    axes.axvline(0, color=BLACK, lw=0.6)
+    axes.set(title=f"against {best}", xlabel="cost difference (95 %)", ylim=(len(compared) - 0.5, -0.5))
+    axes.set_yticks(rows, compared.index)
+    save(figure, "differences")
+else:
+    missing("differences", "nothing is compared with a best heuristic")
+
+# %% Learned against the best tuned heuristic, episode by episode
+if len(pair) == 2:
+    x, y = (run["eval"].cost.sel(policy=policy).values for policy in (pair[1], pair[0]))
+    ends = [max(min(x.min(), y.min()), 1e-9), max(x.max(), y.max())]
+    figure, axes = plt.subplots(figsize=(COLUMN, COLUMN))
+    axes.plot(ends, ends, color=BLACK, lw=0.6)
+    axes.scatter(x, y, s=6, color=BLUE, alpha=0.6, linewidths=0)
+    axes.set(xscale="log", yscale="log", xlabel=f"cost under {pair[1]}", ylabel=f"cost under {pair[0]}")
+    axes.text(0.97, 0.03, f"below the line: {np.mean(y < x):.0%} of {len(x)} episodes", transform=axes.transAxes, ha="right", fontsize=7)
+    save(figure, "episodes")
+else:
+    missing("episodes", "there are not two policies to compare")
+
+# %% Regret over time; the bound of the episode is spread like the costs of the best heuristic
+if "trajectory" in run and summary.bound_certified and recorded(best):
+    t = run["trajectory"].isel(episode=0)
+    ahead = t.cost.sel(policy=recorded(best)).values
+    bound = float(run["eval"].bound_lower.values[0]) * len(ahead) * ahead.cumsum() / max(ahead.sum(), 1e-300)
+    figure, axes = plt.subplots(figsize=(COLUMN, 2.2))
+    for policy, color, style in zip(pair, (BLUE, RED), ("-", "--")):
+        axes.plot(np.arange(1, len(ahead) + 1), t.cost.sel(policy=policy).values.cumsum() - bound, style, color=color, label=policy)
+    axes.axhline(0, color=BLACK, lw=0.6)
+    axes.set(xlabel="slot", ylabel="regret so far")
+    axes.legend(loc="upper left")
+    save(figure, "regret_over_time")
+else:
+    missing("regret_over_time", "there is no certified bound, or no episode was recorded")
+
+# %% Use of the reserve
+if "trajectory" in run and float(run["trajectory"].reserve.values.max()) > 0:
+    t = run["trajectory"].isel(episode=0)
+    figure, axes = plt.subplots(figsize=(COLUMN, 2.2))
+    for policy, color, style in zip(pair, (BLUE, RED), ("-", "--")):
+        axes.step(np.arange(t.sizes["slot"]), t.reserve.sel(policy=policy), style, where="post", color=color, label=policy)
+    axes.set(xlabel="slot", ylabel="share kept back", ylim=(0, 1.15))
+    axes.legend(loc="upper left", ncol=2)
+    save(figure, "reserve")
+else:
+    missing("reserve", "nothing was kept back")
