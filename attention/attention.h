@@ -17,6 +17,7 @@
 #include <variant>
 #include <vector>
 
+#include "attention/formulas.h"  // for other devices
 #include "sim/base.h"
 #include "sim/rng.h"
 
@@ -186,6 +187,10 @@ std::vector<float> drawn_scores(const Shape& s, int nodes);
 /// looked at]. \throws Error  when the shape has other weights
 std::vector<int> drawn_orders(const Shape& s, int nodes);
 
+/// What Positions::sinusoidal adds to embeddings. \returns [nodes, width]
+/// \throws Error  when the shape has no positions
+std::vector<float> position_codes_of(const Shape& s, int nodes);
+
 /// What backward needs of a forward pass, and scratch. Owned by the caller, sized once, made by
 /// the engine that uses it; one per thread.
 class Cache {
@@ -279,6 +284,8 @@ std::vector<double> attention_map(const Shape& s, int nodes, std::span<const dou
 
 /// The encoder on the CPU, one thread per call (callers run tiles in parallel).
 std::unique_ptr<Engine> make_cpu_engine(const Shape& s);
+/// The same in double within: what other engines are checked against. Results are rounded once.
+std::unique_ptr<Engine> make_exact_engine(const Shape& s);
 
 /// What `cra bench attention` measures: the core of attention alone, softmax(Q K^T / sqrt(size)) V
 /// of some heads and its reverse, by the CPU engine's loops and by plain ones. One thread.

@@ -96,6 +96,11 @@ std::vector<int> drawn_orders(const Shape& s, int nodes) {
   return shuffled_orders(s, nodes);
 }
 
+std::vector<float> position_codes_of(const Shape& s, int nodes) {
+  CRA_CHECK(s.positions == Positions::sinusoidal, "attention: this shape has no positions");
+  return position_codes<float>(nodes, s.width);
+}
+
 template <class T>
 std::vector<T> position_codes(int nodes, int width) {
   std::vector<T> codes(static_cast<std::size_t>(nodes) * static_cast<std::size_t>(width));

@@ -1,8 +1,10 @@
 // The seam in a build with the CUDA toolkit: what GPUs there are. The runtime is linked statically
 // and finds the driver by itself, so the same program starts on machines without one.
-#include <cuda_runtime_api.h>
+#include <cuda_runtime.h>
 
 #include "cuda/cuda.h"
+#include "cuda/device_machine.cuh"
+#include "cuda/engine.h"
 
 namespace cra::cuda {
 namespace {
@@ -48,8 +50,10 @@ std::vector<std::string> devices() {
   return names;
 }
 
-std::unique_ptr<attention::Engine> make_engine(const attention::Shape& /*shape*/) {
-  throw Error("this version runs the encoder on the CPU only; use --device cpu");
+std::unique_ptr<attention::Engine> make_engine(const attention::Shape& shape,
+                                               Precision precision) {
+  CRA_CHECK(!devices().empty(), "no usable GPU: " + describe() + "; use --device cpu");
+  return make_device_engine<DeviceMachine>(shape, precision, [] { return DeviceMachine(); });
 }
 
 }  // namespace cra::cuda

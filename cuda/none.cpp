@@ -11,7 +11,8 @@ std::string describe() {
 
 std::vector<std::string> devices() { return {}; }
 
-std::unique_ptr<attention::Engine> make_engine(const attention::Shape& /*shape*/) {
+std::unique_ptr<attention::Engine> make_engine(const attention::Shape& /*shape*/,
+                                               Precision /*precision*/) {
   throw Error(
       "this program was built without CUDA; use --device cpu, or install the CUDA toolkit and "
       "configure again with -DCRA_CUDA=ON");

@@ -1,0 +1,118 @@
+// cuda/device_machine.cuh: the GPU as a machine.h: memory, launches on one stream, waiting.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <limits>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "cuda/device_warp.cuh"
+
+namespace cra::cuda {
+
+/// Throws with what was being done. Out of memory is std::bad_alloc, as on the host.
+inline void check_device(cudaError_t error, const std::string& what) {
+  if (error == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // this one is answered
+  if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
+  throw Error("cuda: " + what + ": " + cudaGetErrorString(error));
+}
+
+template <class Kernel, class Args>
+__global__ void __launch_bounds__(Kernel::kWarps* kLanes) run_kernel(const Args args) {
+  DeviceBlock block;
+  Kernel::run(block, args);
+}
+
+class DeviceMachine {
+  struct FreeDevice {
+    void operator()(void* p) const { static_cast<void>(cudaFree(p)); }
+  };
+  struct FreePinned {
+    void operator()(void* p) const { static_cast<void>(cudaFreeHost(p)); }
+  };
+  struct DestroyStream {
+    void operator()(cudaStream_t s) const { static_cast<void>(cudaStreamDestroy(s)); }
+  };
+  template <class T, class Free>
+  class Memory {
+   public:
+    Memory() = default;
+    explicit Memory(T* p) : memory_(p) {}
+    T* data() const { return static_cast<T*>(memory_.get()); }
+
+   private:
+    std::unique_ptr<void, Free> memory_;
+  };
+
+ public:
+  template <class T>
+  using Array = Memory<T, FreeDevice>;
+  template <class T>
+  using Staging = Memory<T, FreePinned>;
+
+  DeviceMachine() {
+    cudaStream_t s = nullptr;
+    check_device(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "making a stream");
+    stream_.reset(s);
+  }
+
+  template <class T>
+  Array<T> array(std::int64_t size) {
+    void* p = nullptr;
+    check_device(cudaMalloc(&p, bytes<T>(size)), "allocating memory");
+    return Array<T>(static_cast<T*>(p));
+  }
+  template <class T>
+  Staging<T> staging(std::int64_t size) {
+    void* p = nullptr;
+    check_device(cudaHostAlloc(&p, bytes<T>(size), cudaHostAllocDefault),
+                 "allocating pinned memory of the host");
+    return Staging<T>(static_cast<T*>(p));
+  }
+  template <class T>
+  void upload(T* to, const T* from, std::int64_t count) {
+    check_device(cudaMemcpyAsync(to, from, bytes<T>(count), cudaMemcpyHostToDevice, stream_.get()),
+                 "copying to the device");
+  }
+  template <class T>
+  void download(T* to, const T* from, std::int64_t count) {
+    check_device(cudaMemcpyAsync(to, from, bytes<T>(count), cudaMemcpyDeviceToHost, stream_.get()),
+                 "copying from the device");
+  }
+  template <class T>
+  void zero(T* to, std::int64_t count) {
+    check_device(cudaMemsetAsync(to, 0, bytes<T>(count), stream_.get()), "clearing memory");
+  }
+  template <class Kernel, class Args>
+  void launch(std::int64_t blocks, std::size_t shared, const Args& args) {
+    const std::string name = std::string("kernel ") + Kernel::kName;
+    if (blocks == 0) return;
+    CRA_CHECK(blocks <= std::numeric_limits<int>::max(),
+              "cuda: " + name + ": the batch is too large for one call");
+    constexpr std::size_t kGranted = 48 * 1024;  // without asking
+    if (shared > kGranted)
+      check_device(cudaFuncSetAttribute(run_kernel<Kernel, Args>,
+                                        cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        static_cast<int>(shared)),
+                   name + ": asking for shared memory");
+    run_kernel<Kernel, Args>
+        <<<static_cast<unsigned>(blocks), Kernel::kWarps * kLanes, shared, stream_.get()>>>(args);
+    check_device(cudaGetLastError(), name);
+  }
+  /// Errors inside kernels show up here at the latest.
+  void wait() { check_device(cudaStreamSynchronize(stream_.get()), "waiting for the device"); }
+
+  cudaStream_t stream() const { return stream_.get(); }
+
+ private:
+  template <class T>
+  static std::size_t bytes(std::int64_t count) {
+    return static_cast<std::size_t>(count) * sizeof(T);
+  }
+  std::unique_ptr<CUstream_st, DestroyStream> stream_;
+};
+
+}  // namespace cra::cuda

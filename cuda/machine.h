@@ -1,0 +1,69 @@
+// cuda/machine.h: where kernels run: memory, launches, waiting. The GPU's is in device_machine.cuh;
+// this one is the host, which runs blocks in parallel and their lanes one after the other.
+//
+// Everything that a machine is told to do it does in order, later; wait() is when it is done.
+#pragma once
+
+#include <cstring>
+#include <memory>
+
+#include "cuda/lanes.h"
+
+namespace cra::cuda {
+
+class HostMachine {
+ public:
+  /// Memory of the machine. What was never written reads as not-a-number.
+  template <class T>
+  class Array {
+   public:
+    Array() = default;
+    explicit Array(std::int64_t size) : memory_(std::make_unique<T[]>(static_cast<std::size_t>(size))) {
+      std::memset(static_cast<void*>(memory_.get()), 0xff, static_cast<std::size_t>(size) * sizeof(T));
+    }
+    T* data() const { return memory_.get(); }
+
+   private:
+    std::unique_ptr<T[]> memory_;
+  };
+  /// Memory of the host that the machine copies from and to.
+  template <class T>
+  using Staging = Array<T>;
+
+  /// \param backwards  runs the warps of a block in reverse order: nothing may change
+  explicit HostMachine(bool backwards = false) : backwards_(backwards) {}
+
+  template <class T>
+  Array<T> array(std::int64_t size) {
+    return Array<T>(size);
+  }
+  template <class T>
+  Staging<T> staging(std::int64_t size) {
+    return Array<T>(size);
+  }
+  template <class T>
+  void upload(T* to, const T* from, std::int64_t count) {
+    std::copy_n(from, count, to);
+  }
+  template <class T>
+  void download(T* to, const T* from, std::int64_t count) {
+    std::copy_n(from, count, to);
+  }
+  template <class T>
+  void zero(T* to, std::int64_t count) {
+    std::fill_n(to, count, T{});
+  }
+  template <class Kernel, class Args>
+  void launch(std::int64_t blocks, std::size_t shared, const Args& args) {
+    for_each_tile(blocks, [&](std::int64_t i) {
+      HostBlock block(i, Kernel::kWarps, shared, backwards_);
+      Kernel::run(block, args);
+    });
+  }
+  void wait() {}
+
+ private:
+  bool backwards_;
+};
+
+}  // namespace cra::cuda
