@@ -104,9 +104,6 @@ CRA_UNROLL
   }
 }
 
-template <int K>
-using Count = std::integral_constant<int, K>;
-
 /// Calls step(Count<n>, first tile) so that the tiles are all done, most of them four by four.
 template <class Step>
 CRA_KERNEL void by_fours(int tiles, Step step) {
@@ -133,6 +130,80 @@ CRA_KERNEL Unit unit_of(std::int64_t block, int warp, int warps, const CoreInput
   return u;
 }
 
+/// 16 lookers of one head on their way over the nodes.
+template <class W, Precision P, int kTiles>
+struct Looking {
+  using F = typename W::F;
+  Left<W, P> q[kTiles];  ///< times scale and log2(e)
+  Tile<W> o[kTiles];     ///< sum of weights times values, so far
+  F most[2], sum[2];     ///< of rows g and g + 8: largest score, sum of weights over it
+
+  CRA_KERNEL void clear() {
+    CRA_UNROLL
+    for (int d = 0; d < kTiles; ++d) o[d].clear();
+    for (int half = 0; half < 2; ++half) {
+      most[half] = F(-INFINITY);
+      sum[half] = F(0.f);
+    }
+  }
+
+  /// Over kNodes tiles of nodes from `tile` on, of `nodes` that there are.
+  template <int kNodes>
+  CRA_KERNEL void look(const W& w, const Stored<P>* keys, const Stored<P>* values, int tile,
+                       int nodes) {
+    Tile<W> score[kNodes];
+    F top[2] = {most[0], most[1]};
+    CRA_UNROLL
+    for (int j = 0; j < kNodes; ++j) {
+      score[j].clear();
+      multiply_head<P, kTiles>(w, score[j], q, keys, (tile + j) * kTiles);
+      const auto node = pair_of(w) + 8 * (tile + j);
+      CRA_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        score[j].x[i] = W::select(node + i % 2 < nodes, score[j].x[i], F(-INFINITY));
+        top[i / 2] = W::max(top[i / 2], score[j].x[i]);
+      }
+    }
+    F shrink[2];
+    for (int half = 0; half < 2; ++half) {
+      top[half] = row_max<W>(top[half]);
+      shrink[half] = W::exp2(most[half] - top[half]);
+      most[half] = top[half];
+      sum[half] = sum[half] * shrink[half];
+    }
+    Left<W, P> weight[kNodes];
+    CRA_UNROLL
+    for (int j = 0; j < kNodes; ++j) {
+      CRA_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        score[j].x[i] = W::exp2(score[j].x[i] - top[i / 2]);
+        sum[i / 2] = sum[i / 2] + score[j].x[i];
+      }
+      weight[j] = left_of<P>(w, score[j]);
+    }
+    CRA_UNROLL
+    for (int d = 0; d < kTiles; ++d)
+      for (int i = 0; i < 4; ++i) o[d].x[i] = o[d].x[i] * shrink[i / 2];
+    multiply_nodes<P, kNodes, kTiles>(w, o, weight, values, tile);
+  }
+
+  /// Weights sum to 1 from now on; without nodes there is nothing to see.
+  /// \param log_sum  [16] log2 of the sum of 2^score, of rows that there are
+  CRA_KERNEL void finish(const W& w, int rows, int nodes, float* log_sum) {
+    F by[2];
+    for (int half = 0; half < 2; ++half) {
+      const F total = row_sum<W>(sum[half]);
+      by[half] = nodes > 0 ? 1.f / total : F(0.f);
+      const auto g = group_of(w) + 8 * half;
+      if (log_sum != nullptr)
+        W::store(log_sum, g, most[half] + W::log2(total), (g < rows) & (pair_of(w) == 0));
+    }
+    CRA_UNROLL
+    for (int d = 0; d < kTiles; ++d)
+      for (int i = 0; i < 4; ++i) o[d].x[i] = o[d].x[i] * by[i / 2];
+  }
+};
+
 template <Precision P, int kTiles>
 struct CoreKernel {
   static constexpr const char* kName = "core";
@@ -154,12 +225,10 @@ struct CoreKernel {
     const std::int64_t place = block.index / a.plan.groups;
     const int group = static_cast<int>(block.index % a.plan.groups);
     auto* const shared = reinterpret_cast<Stored<P>*>(block.shared());
-    const int together = kWarps / a.plan.unit_warps;
     const std::int64_t chunk_size = std::int64_t{a.plan.chunk} * 8 * kTiles;
     const auto keys_of = [&](const W& w) {
       return shared + w.index / a.plan.unit_warps * 2 * chunk_size;
     };
-    static_cast<void>(together);
     block.warps([&](W& w) {
       begin(w, states.of(w), unit_of(place, w.index, kWarps, a.in, a.plan), group, a);
     });
@@ -173,7 +242,8 @@ struct CoreKernel {
         const int nodes = s.nodes - first < a.plan.chunk ? s.nodes - first : a.plan.chunk;
         if (s.lookers <= 0 || nodes <= 0) return;
         by_fours((nodes + 7) / 8, [&](auto count, int tile) {
-          look<decltype(count)::value>(w, s, keys_of(w), keys_of(w) + chunk_size, tile, nodes);
+          s.at.template look<decltype(count)::value>(w, keys_of(w), keys_of(w) + chunk_size, tile,
+                                                     nodes);
         });
       });
     }
@@ -187,14 +257,11 @@ struct CoreKernel {
   struct State {
     int lookers = 0;  // that the warp owns, of 16; 0 or less: none
     int nodes = 0;
-    Left<W, P> q[kTiles];
-    Tile<W> o[kTiles];
-    typename W::F most[2], sum[2];
+    Looking<W, P, kTiles> at;
   };
 
   template <class W>
   CRA_KERNEL static void begin(W& w, State<W>& s, const Unit& u, int group, const Args& a) {
-    using F = typename W::F;
     s.lookers = s.nodes = 0;
     if (!u.there) return;
     const int first = (group * a.plan.unit_warps + u.member) * 16;
@@ -203,18 +270,13 @@ struct CoreKernel {
     if (s.lookers <= 0) return;
     const Stored<P>* const q =
         a.in.q + (a.in.queries.start(u.e) + first) * a.in.q_ld + u.head * 8 * kTiles;
-    const float factor = a.in.scale * kLog2e;
-CRA_UNROLL
+    CRA_UNROLL
     for (int d = 0; d < kTiles; ++d) {
       Tile<W> t = tile_at(w, q, a.in.q_ld, s.lookers, 8 * d);
-      t.scale(factor);
-      s.q[d] = left_of<P>(w, t);
-      s.o[d].clear();
+      t.scale(a.in.scale * kLog2e);
+      s.at.q[d] = left_of<P>(w, t);
     }
-    for (int half = 0; half < 2; ++half) {
-      s.most[half] = F(-INFINITY);
-      s.sum[half] = F(0.f);
-    }
+    s.at.clear();
   }
 
   template <class W>
@@ -231,67 +293,15 @@ CRA_UNROLL
     }
   }
 
-  // kNodes tiles of nodes from `tile` on, of `nodes` in the chunk.
-  template <int kNodes, class W>
-  CRA_KERNEL static void look(W& w, State<W>& s, const Stored<P>* keys, const Stored<P>* values,
-                              int tile, int nodes) {
-    using F = typename W::F;
-    Tile<W> score[kNodes];
-    F most[2] = {s.most[0], s.most[1]};
-CRA_UNROLL
-    for (int j = 0; j < kNodes; ++j) {
-      score[j].clear();
-      multiply_head<P, kTiles>(w, score[j], s.q, keys, (tile + j) * kTiles);
-      const auto node = pair_of(w) + 8 * (tile + j);
-CRA_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        score[j].x[i] = W::select(node + i % 2 < nodes, score[j].x[i], F(-INFINITY));
-        most[i / 2] = W::max(most[i / 2], score[j].x[i]);
-      }
-    }
-    F shrink[2];
-    for (int half = 0; half < 2; ++half) {
-      most[half] = row_max<W>(most[half]);
-      shrink[half] = W::exp2(s.most[half] - most[half]);
-      s.most[half] = most[half];
-      s.sum[half] = s.sum[half] * shrink[half];
-    }
-    Left<W, P> weight[kNodes];
-CRA_UNROLL
-    for (int j = 0; j < kNodes; ++j) {
-CRA_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        score[j].x[i] = W::exp2(score[j].x[i] - most[i / 2]);
-        s.sum[i / 2] = s.sum[i / 2] + score[j].x[i];
-      }
-      weight[j] = left_of<P>(w, score[j]);
-    }
-CRA_UNROLL
-    for (int d = 0; d < kTiles; ++d)
-      for (int i = 0; i < 4; ++i) s.o[d].x[i] = s.o[d].x[i] * shrink[i / 2];
-    multiply_nodes<P, kNodes, kTiles>(w, s.o, weight, values, tile);
-  }
-
   template <class W>
   CRA_KERNEL static void finish(W& w, State<W>& s, const Unit& u, int group, const Args& a) {
-    using F = typename W::F;
     if (s.lookers <= 0) return;
     const int first = (group * a.plan.unit_warps + u.member) * 16;
-    F by[2];
-    for (int half = 0; half < 2; ++half) {
-      const F sum = row_sum<W>(s.sum[half]);
-      by[half] = s.nodes > 0 ? 1.f / sum : F(0.f);
-      const auto g = group_of(w) + 8 * half;
-      W::store(a.log_sum + u.number * a.log_ld + first, g, s.most[half] + W::log2(sum),
-               (g < s.lookers) & (pair_of(w) == 0));
-    }
+    s.at.finish(w, s.lookers, s.nodes, a.log_sum + u.number * a.log_ld + first);
     Stored<P>* const to =
         a.out + (a.in.lookers.start(u.e) + first) * a.out_ld + u.head * 8 * kTiles;
-CRA_UNROLL
-    for (int d = 0; d < kTiles; ++d) {
-      for (int i = 0; i < 4; ++i) s.o[d].x[i] = s.o[d].x[i] * by[i / 2];
-      put_tile(w, to, a.out_ld, s.lookers, 8 * d, s.o[d]);
-    }
+    CRA_UNROLL
+    for (int d = 0; d < kTiles; ++d) put_tile(w, to, a.out_ld, s.lookers, 8 * d, s.at.o[d]);
   }
 };
 

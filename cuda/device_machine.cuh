@@ -21,7 +21,7 @@ inline void check_device(cudaError_t error, const std::string& what) {
 }
 
 template <class Kernel, class Args>
-__global__ void __launch_bounds__(Kernel::kWarps* kLanes) run_kernel(const Args args) {
+__global__ void __launch_bounds__(Kernel::kWarps* kLanes, 1) run_kernel(const Args args) {
   DeviceBlock block;
   Kernel::run(block, args);
 }
@@ -87,7 +87,8 @@ class DeviceMachine {
     check_device(cudaMemsetAsync(to, 0, bytes<T>(count), stream_.get()), "clearing memory");
   }
   template <class Kernel, class Args>
-  void launch(std::int64_t blocks, std::size_t shared, const Args& args) {
+  void launch(std::int64_t blocks, std::size_t shared, const Args& args,
+              int warps = Kernel::kWarps) {
     const std::string name = std::string("kernel ") + Kernel::kName;
     if (blocks == 0) return;
     CRA_CHECK(blocks <= std::numeric_limits<int>::max(),
@@ -99,7 +100,8 @@ class DeviceMachine {
                                         static_cast<int>(shared)),
                    name + ": asking for shared memory");
     run_kernel<Kernel, Args>
-        <<<static_cast<unsigned>(blocks), Kernel::kWarps * kLanes, shared, stream_.get()>>>(args);
+        <<<static_cast<unsigned>(blocks), static_cast<unsigned>(warps) * kLanes, shared,
+           stream_.get()>>>(args);
     check_device(cudaGetLastError(), name);
   }
   /// Errors inside kernels show up here at the latest.

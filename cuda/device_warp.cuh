@@ -34,8 +34,7 @@ class DeviceWarp {
     return {two.x, two.y};
   }
   static __device__ Two load2(const Bfloat16* p, I at, M ok) {
-    const U two = load_pair(p, at, ok);
-    return {__uint_as_float(two << 16), __uint_as_float(two & 0xffff0000u)};
+    return unpack_bfloat16(load_pair(p, at, ok));
   }
   static __device__ U load_pair(const Bfloat16* p, I at, M ok) {
     return ok ? *reinterpret_cast<const U*>(p + at) : 0u;
@@ -87,6 +86,9 @@ class DeviceWarp {
     U y;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
     return y;
+  }
+  static __device__ Two unpack_bfloat16(U pair) {
+    return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
   }
   static __device__ void mma_tf32(F (&c)[4], const U (&a)[4], const U (&b)[2]) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "

@@ -8,6 +8,7 @@
 
 #include "cuda/buffers.h"
 #include "cuda/core_backward.h"
+#include "cuda/fused.h"
 #include "cuda/plain.h"
 #include "cuda/rows.h"
 
@@ -39,8 +40,13 @@ class DeviceEncoder {
     m.template launch<PackKernel<P>>(tiles_of(a.warps, PackKernel<P>::kWarps), 0, a);
   }
 
-  /// From b.x to b.h_out.
-  void forward(M& m, Buffers<M, P>& b, const Pass& t) const {
+  /// Whether one kernel can do the whole pass.
+  bool fuses(int nodes) const { return fused_plan(nodes, 1).blocks > 0; }
+
+  /// From b.x to b.h_out. \param keep  write what backward and weights() need; the embeddings have
+  /// the same bits either way
+  void forward(M& m, Buffers<M, P>& b, const Pass& t, bool keep) const {
+    if (fuses(t.nodes)) return fused(m, b, t, keep);
     const Packing& p = packing_;
     linear(m, b, p.embed0, b.x.data(), b.hidden.data(), t.rows, {.ending = Ending::tanh});
     {
@@ -300,10 +306,96 @@ class DeviceEncoder {
     return p;
   }
 
+  // ---- all in one
+  /// How environments are dealt to blocks; 0 blocks when they cannot be.
+  FusedArgs<P> fused_plan(int nodes, std::int64_t envs) const {
+    FusedArgs<P> a;
+    const bool dots = (shape_.form == attention::Form::multihead ||
+                       shape_.form == attention::Form::dot) &&
+                      !needs_weights(shape_) && shape_.layers <= kMostLayers;
+    const int head = head_tiles(), width = packing_.plain.padded() / 8;
+    const bool made = (head == 1 || head == 2 || head == 4) &&
+                      (width == 2 || width == 4 || width == 8) && head <= width;
+    if (!dots || !made) return a;
+    constexpr int kWarps = FusedKernel<P, 1, 2>::kWarps;
+    constexpr std::size_t kMostShared = 160 * 1024;  // of a multiprocessor of compute capability 8.0
+    while (a.unit_warps * 16 < nodes) a.unit_warps *= 2;
+    if (a.unit_warps > kWarps) return a;
+    a.block_warps = std::max(a.unit_warps, 8);
+    const auto shared = [&] {
+      return static_cast<std::size_t>(a.block_warps) * 16 * 8 * 2 *
+             static_cast<std::size_t>(head * shape_.heads) * sizeof(S);
+    };
+    while (shared() > kMostShared / 2 && a.block_warps > a.unit_warps) a.block_warps /= 2;
+    a.shared = shared();
+    if (a.shared <= kMostShared) a.blocks = tiles_of(envs, a.block_warps / a.unit_warps);
+    return a;
+  }
+
+  void fused(M& m, Buffers<M, P>& b, const Pass& t, bool keep) const {
+    const Packing& p = packing_;
+    FusedArgs<P> a = fused_plan(t.nodes, t.envs);
+    const auto linear_at = [&](const LinearPlace& l) {
+      return FusedLinear<P>{b.weights.data() + l.weight,
+                            l.bias < 0 ? nullptr : b.vectors.data() + l.bias};
+    };
+    const auto norm_at = [&](const NormPlace& n) {
+      return FusedNorm{b.vectors.data() + n.gain, b.vectors.data() + n.bias};
+    };
+    a.x = b.x.data();
+    a.feature_tiles = p.features.padded() / 8;
+    a.rows = node_rows(b, t);
+    a.environments = t.envs;
+    a.width = shape_.width;
+    a.heads = shape_.heads;
+    a.scale = scale();
+    a.layers = shape_.layers;
+    for (std::size_t i = 0; i < b.layers.size(); ++i) {
+      auto& l = b.layers[i];
+      const auto& at = p.layers[i];
+      a.layer[i] = {norm_at(at.norm1),  norm_at(at.norm2),  linear_at(at.qkv),
+                    linear_at(at.out),  linear_at(at.mlp0), linear_at(at.mlp1),
+                    l.before.data(),    l.between.data(),   l.stats1.data(),
+                    l.stats2.data(),    l.qkv.data(),       l.mixed.data(),
+                    l.hidden.data(),    l.nodes.log_sum.data()};
+    }
+    a.embed0 = linear_at(p.embed0);
+    a.embed1 = linear_at(p.embed1);
+    if (shape_.positions != attention::Positions::none) a.codes = b.codes.data();
+    a.number = t.whole ? nullptr : b.number.data();
+    a.last = norm_at(p.last);
+    a.h = b.h_out.data();
+    a.keep = keep;
+    a.hidden = b.hidden.data();
+    a.last_rows = b.last.data();
+    a.last_stats = b.last_stats.data();
+    a.log_ld = round8(t.nodes);
+    const auto launch = [&](auto head, auto width) {
+      using K = FusedKernel<P, decltype(head)::value, decltype(width)::value>;
+      m.template launch<K>(a.blocks, a.shared, a, a.block_warps);
+    };
+    const auto with_width = [&](auto head) {
+      switch (p.plain.padded() / 8) {
+        case 2:
+          if constexpr (decltype(head)::value <= 2) launch(head, Count<2>{});
+          break;
+        case 4: launch(head, Count<4>{}); break;
+        default: launch(head, Count<8>{});
+      }
+    };
+    switch (head_tiles()) {
+      case 1: return with_width(Count<1>{});
+      case 2: return with_width(Count<2>{});
+      default: return with_width(Count<4>{});
+    }
+  }
+
+  int head_tiles() const { return round8(shape_.head_width()) / 8; }
+
   /// Heads that the kernels of core.h were made for, by their tiles.
   template <class Fn>
   void with_head_tiles(Fn f) const {
-    switch (round8(shape_.head_width()) / 8) {
+    switch (head_tiles()) {
       case 1: return f(Count<1>{});
       case 2: return f(Count<2>{});
       case 3: return f(Count<3>{});
@@ -328,10 +420,10 @@ class DeviceEncoder {
       return;
     }
     with_head_tiles([&](auto tiles) {
-      using K = CoreKernel<P, tiles()>;
+      using K = CoreKernel<P, decltype(tiles)::value>;
       typename K::Args a;
       a.in = inputs(b, t, layer, of_points);
-      a.plan = core_plan(t.envs * shape_.heads, a.in.lookers.count, a.in.nodes.count, tiles(),
+      a.plan = core_plan(t.envs * shape_.heads, a.in.lookers.count, a.in.nodes.count, tiles,
                          K::kWarps, K::kArrays, sizeof(S), true);
       a.out = out;
       a.out_ld = out_ld;
@@ -376,11 +468,11 @@ class DeviceEncoder {
       return;
     }
     with_head_tiles([&](auto tiles) {
-      using K = CoreBackwardKernel<P, tiles()>;
+      using K = CoreBackwardKernel<P, decltype(tiles)::value>;
       typename K::Args a;
       a.in = inputs(b, t, layer, of_points);
       const int most = std::max(a.in.lookers.count, a.in.nodes.count);
-      a.plan = core_plan(t.envs * shape_.heads, most, most, tiles(), K::kWarps, K::kArrays,
+      a.plan = core_plan(t.envs * shape_.heads, most, most, tiles, K::kWarps, K::kArrays,
                          sizeof(S), false);
       a.o = g.o;
       a.d_o = g.d_o;

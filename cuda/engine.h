@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <functional>
+
 #include <utility>
 
 #include "cuda/encoder.h"
@@ -31,6 +32,8 @@ class DeviceCache : public attention::Cache {
   std::int64_t room;
   int nodes;
   Pass pass;
+  bool kept = false;    ///< the pass has left what backward needs
+  bool learns = false;  ///< the last pass was followed by one back
   bool packed = false;  ///< `parameters` is what lies on the device
   template <class T>
   using Staging = typename M::template Staging<T>;
@@ -65,7 +68,11 @@ class DeviceEngine : public attention::Engine {
       std::fill(row + x.cols, row + wide, 0.f);
     });
     c.machine.upload(c.b.x.data(), c.x.data(), rows * wide);
-    encoder_.forward(c.machine, c.b, c.pass);
+    // A pass back mostly follows when one has followed before; if it does after all, or does not,
+    // only time is lost.
+    c.kept = c.learns || !encoder_.fuses(nodes);
+    c.learns = false;
+    encoder_.forward(c.machine, c.b, c.pass, c.kept);
     fetch(c, c.h.data(), c.b.h_out.data(), packing_.plain.padded(), h);
   }
 
@@ -74,6 +81,8 @@ class DeviceEngine : public attention::Engine {
                    View<float> d_x) const override {
     Mine& c = mine(cache);
     take_parameters(c, parameters);
+    c.learns = true;
+    keep(c);
     const std::int64_t wide = packing_.plain.padded();
     for_each_row(c, [&](std::int64_t from, std::int64_t to) {
       float* const row = c.h.data() + to * wide;
@@ -199,6 +208,12 @@ class DeviceEngine : public attention::Engine {
     c.packed = true;
   }
 
+  /// What the last forward pass did not keep, because nobody had asked for it before.
+  void keep(Mine& c) const {
+    if (!c.kept) encoder_.forward(c.machine, c.b, c.pass, true);
+    c.kept = true;
+  }
+
   /// Calls move(row in the pool's order, row among those there).
   template <class Move>
   static void for_each_row(const Mine& c, Move move) {
@@ -231,6 +246,7 @@ class DeviceEngine : public attention::Engine {
     const std::int64_t each = std::int64_t{s.heads} * most_lookers * ld;
     constexpr std::int64_t kMost = std::int64_t{1} << 24;  // numbers at a time
     const std::int64_t together = std::clamp<std::int64_t>(kMost / each, 1, c.pass.envs);
+    keep(c);
     auto weights = c.machine.template array<float>(together * each);
     auto softmaxed = c.machine.template array<float>(
         s.weights == attention::Weights::shuffled ? together * each : 1);

@@ -60,6 +60,13 @@ struct Rows {
   }
 };
 
+/// A number that is known when a kernel is compiled.
+template <int K>
+struct Count {
+  static constexpr int value = K;
+  CRA_HD constexpr operator int() const { return K; }  // NOLINT(google-explicit-constructor)
+};
+
 /// log2(e): exponentials are powers of 2 in here.
 inline constexpr float kLog2e = 1.44269504088896341f;
 

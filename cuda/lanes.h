@@ -183,6 +183,10 @@ class HostWarp {
       return std::uint32_t{narrow(low[i]).bits} | std::uint32_t{narrow(high[i]).bits} << 16;
     });
   }
+  static Two unpack_bfloat16(const U& pair) {
+    return {F::make([&](int i) { return part(pair[i], 0); }),
+            F::make([&](int i) { return part(pair[i], 1); })};
+  }
   /// m16n8k8, tf32
   static void mma_tf32(F (&c)[4], const U (&a)[4], const U (&b)[2]) {
     Products<8> m;

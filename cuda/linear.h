@@ -23,17 +23,20 @@ struct RowStats {
 };
 
 /// \param tile  tile(k) gives columns 8 k ... of the 16 rows
-template <class W, class TileOf>
-CRA_KERNEL RowStats<W> row_stats(const W& w, int tiles, int width, TileOf tile) {
+/// \param tiles  an int or a Count
+template <class W, class Tiles, class TileOf>
+CRA_KERNEL RowStats<W> row_stats(const W& w, Tiles tiles, int width, TileOf tile) {
   using F = typename W::F;
   RowStats<W> s;
   F sum[2] = {F(0.f), F(0.f)}, squares[2] = {F(0.f), F(0.f)};
+  CRA_UNROLL
   for (int k = 0; k < tiles; ++k) {
     const Tile<W> t = tile(k);
     for (int half = 0; half < 2; ++half) sum[half] = sum[half] + (t.x[2 * half] + t.x[2 * half + 1]);
   }
   const float n = static_cast<float>(width);
   for (int half = 0; half < 2; ++half) s.mean[half] = row_sum<W>(sum[half]) / n;
+  CRA_UNROLL
   for (int k = 0; k < tiles; ++k) {
     const Tile<W> t = tile(k);
     const auto col = pair_of(w) + 8 * k;

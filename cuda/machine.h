@@ -53,10 +53,12 @@ class HostMachine {
   void zero(T* to, std::int64_t count) {
     std::fill_n(to, count, T{});
   }
+  /// \param warps  of a block, at most Kernel::kWarps
   template <class Kernel, class Args>
-  void launch(std::int64_t blocks, std::size_t shared, const Args& args) {
+  void launch(std::int64_t blocks, std::size_t shared, const Args& args,
+              int warps = Kernel::kWarps) {
     for_each_tile(blocks, [&](std::int64_t i) {
-      HostBlock block(i, Kernel::kWarps, shared, backwards_);
+      HostBlock block(i, warps, shared, backwards_);
       Kernel::run(block, args);
     });
   }
