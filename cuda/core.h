@@ -104,12 +104,15 @@ CRA_UNROLL
   }
 }
 
-/// Calls step(Count<n>, first tile) so that the tiles are all done, most of them four by four.
-template <class Step>
-CRA_KERNEL void by_fours(int tiles, Step step) {
+/// Calls step(Count<n>, first tile) so that the tiles are all done, most of them kTogether at once.
+template <int kTogether, class Step>
+CRA_KERNEL void in_steps(int tiles, Step step) {
   int i = 0;
-  for (; i + 3 < tiles; i += 4) step(Count<4>{}, i);
-  for (; i < tiles; ++i) step(Count<1>{}, i);
+  CRA_ROLLED
+  for (; i + kTogether <= tiles; i += kTogether) step(Count<kTogether>{}, i);
+  if constexpr (kTogether > 1)
+    CRA_ROLLED
+    for (; i < tiles; ++i) step(Count<1>{}, i);
 }
 
 /// Which unit a warp works on and where that lies.
@@ -241,7 +244,7 @@ struct CoreKernel {
         auto& s = states.of(w);
         const int nodes = s.nodes - first < a.plan.chunk ? s.nodes - first : a.plan.chunk;
         if (s.lookers <= 0 || nodes <= 0) return;
-        by_fours((nodes + 7) / 8, [&](auto count, int tile) {
+        in_steps<4>((nodes + 7) / 8, [&](auto count, int tile) {
           s.at.template look<decltype(count)::value>(w, keys_of(w), keys_of(w) + chunk_size, tile,
                                                      nodes);
         });

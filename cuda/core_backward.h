@@ -18,6 +18,8 @@ struct CoreBackwardKernel {
   static constexpr const char* kName = "core_backward";
   static constexpr int kWarps = 8;
   static constexpr int kArrays = 4;  ///< in shared memory, see the two stage functions
+  /// Tiles of the other side at a time: as many as there are registers for.
+  static constexpr int kTogether = P != Precision::bf16 && kTiles > 4 ? 1 : 2;
   struct Args {
     CoreInputs<Stored<P>> in;
     CorePlan plan;             ///< of chunks of nodes or lookers, whichever are more
@@ -80,12 +82,10 @@ struct CoreBackwardKernel {
         block.warps([&](W& w) {
           const Place p = place_of(w, first);
           if (!p.u.there || p.own <= 0 || p.others <= 0) return;
-          for (int i = 0; i < (p.others + 7) / 8; i += 2) {
-            if (i + 1 < (p.others + 7) / 8)
-              Half::template look<2>(w, states.of(w), arrays_of(w), array, i, first, p, a);
-            else
-              Half::template look<1>(w, states.of(w), arrays_of(w), array, i, first, p, a);
-          }
+          in_steps<kTogether>((p.others + 7) / 8, [&](auto count, int i) {
+            Half::template look<decltype(count)::value>(w, states.of(w), arrays_of(w), array, i,
+                                                        first, p, a);
+          });
         });
       }
       block.warps([&](W& w) {

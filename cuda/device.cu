@@ -3,8 +3,7 @@
 #include <cuda_runtime.h>
 
 #include "cuda/cuda.h"
-#include "cuda/device_machine.cuh"
-#include "cuda/engine.h"
+#include "cuda/engines.h"
 
 namespace cra::cuda {
 namespace {
@@ -53,7 +52,11 @@ std::vector<std::string> devices() {
 std::unique_ptr<attention::Engine> make_engine(const attention::Shape& shape,
                                                Precision precision) {
   CRA_CHECK(!devices().empty(), "no usable GPU: " + describe() + "; use --device cpu");
-  return make_device_engine<DeviceMachine>(shape, precision, [] { return DeviceMachine(); });
+  switch (precision) {
+    case Precision::tf32: return make_tf32_engine(shape);
+    case Precision::bf16: return make_bf16_engine(shape);
+    default: return make_fp32_engine(shape);
+  }
 }
 
 }  // namespace cra::cuda

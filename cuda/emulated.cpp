@@ -9,8 +9,15 @@ namespace cra::cuda {
 
 std::unique_ptr<attention::Engine> make_emulated_engine(const attention::Shape& shape,
                                                         Precision precision, bool backwards) {
-  return make_device_engine<HostMachine>(shape, precision,
-                                         [backwards] { return HostMachine(backwards); });
+  const auto machine = [backwards] { return HostMachine(backwards); };
+  switch (precision) {
+    case Precision::tf32:
+      return std::make_unique<DeviceEngine<HostMachine, Precision::tf32>>(shape, machine);
+    case Precision::bf16:
+      return std::make_unique<DeviceEngine<HostMachine, Precision::bf16>>(shape, machine);
+    default:
+      return std::make_unique<DeviceEngine<HostMachine, Precision::fp32>>(shape, machine);
+  }
 }
 
 }  // namespace cra::cuda

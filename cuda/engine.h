@@ -271,18 +271,4 @@ class DeviceEngine : public attention::Engine {
   std::function<M()> machine_;
 };
 
-/// The engine for one way of making products.
-template <class M>
-std::unique_ptr<attention::Engine> make_device_engine(const attention::Shape& s, Precision precision,
-                                                      std::function<M()> machine) {
-  switch (precision) {
-    case Precision::tf32:
-      return std::make_unique<DeviceEngine<M, Precision::tf32>>(s, std::move(machine));
-    case Precision::bf16:
-      return std::make_unique<DeviceEngine<M, Precision::bf16>>(s, std::move(machine));
-    default:
-      return std::make_unique<DeviceEngine<M, Precision::fp32>>(s, std::move(machine));
-  }
-}
-
 }  // namespace cra::cuda

@@ -75,6 +75,8 @@ struct FusedKernel {
   static constexpr int kWarps = P == Precision::bf16 ? 16 : 8;
   using Args = FusedArgs<P>;
   using S = Stored<P>;
+  /// Tiles of nodes that are looked at together: as many as there are registers for.
+  static constexpr int kTogether = kWarps == 16 && kWidth == 8 ? 2 : 4;
 
   template <class Block>
   CRA_KERNEL static void run(Block& block, const Args& a) {
@@ -173,12 +175,14 @@ struct FusedKernel {
     CRA_UNROLL
     for (int n = 0; n < kWidth; ++n) s.stream[n].clear();
     const int in = 8 * a.feature_tiles;
+    CRA_ROLLED
     for (int n = 0; n < kWidth; n += 2) {
       Left<W, P> hidden[2];
       CRA_UNROLL
       for (int j = 0; j < 2; ++j) {
         Tile<W> t;
         t.clear();
+        CRA_ROLLED
         for (int k = 0; k < a.feature_tiles; ++k)
           multiply<P>(w, t, left_of<P>(w, tile_at(w, a.x + s.row * in, in, s.rows, 8 * k)),
                       right_at<P>(w, a.embed0.weight, (n + j) * a.feature_tiles + k));
@@ -235,6 +239,7 @@ struct FusedKernel {
                               const Args& a) {
     norm(w, s, l.norm1, a, l.before, l.stats1);
     const int head_tiles = a.heads * kHead, ld = 3 * 8 * head_tiles;
+    CRA_ROLLED
     for (int n = 0; n < head_tiles; ++n) {
       S* const of_head = keys + n / kHead * 2 * head_numbers(a);
       const Tile<W> key = project(w, s.y, l.qkv, head_tiles + n);
@@ -262,6 +267,7 @@ struct FusedKernel {
   CRA_KERNEL static void look(const W& w, State<W>& s, const typename Args::Layer& l, const S* keys,
                               const Args& a) {
     const int head_tiles = a.heads * kHead;
+    CRA_ROLLED
     for (int h = 0; h < a.heads; ++h) {
       Looking<W, P, kHead> at;
       CRA_UNROLL
@@ -275,7 +281,7 @@ struct FusedKernel {
       }
       at.clear();
       const S* const of_head = keys + h * 2 * head_numbers(a);
-      by_fours((s.nodes + 7) / 8, [&](auto count, int tile) {
+      in_steps<kTogether>((s.nodes + 7) / 8, [&](auto count, int tile) {
         at.template look<decltype(count)::value>(w, of_head, of_head + head_numbers(a), tile,
                                                  s.nodes);
       });
@@ -316,6 +322,7 @@ struct FusedKernel {
                                const Args& a) {
     norm(w, s, l.norm2, a, l.between, l.stats2);
     const int tiles = round8(2 * a.width) / 8;
+    CRA_ROLLED
     for (int n = 0; n < tiles; n += 2) {
       Left<W, P> hidden[2];
       CRA_UNROLL

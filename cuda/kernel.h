@@ -18,9 +18,11 @@
 #if defined(__CUDACC__)
 #define CRA_KERNEL __device__ __forceinline__
 #define CRA_UNROLL _Pragma("unroll")
+#define CRA_ROLLED _Pragma("unroll 1")
 #else
 #define CRA_KERNEL inline
 #define CRA_UNROLL
+#define CRA_ROLLED
 #endif
 
 namespace cra::cuda {
