@@ -11,9 +11,13 @@
 
 namespace cra::cuda {
 
-/// Least multiple of 8 rows that a part of a gradient has; and how many parts there may be.
-inline constexpr std::int64_t kPartRows = 256, kMostParts = 256;
-inline constexpr std::int64_t kMostSums = std::int64_t{1} << 26;  ///< numbers in all parts
+/// Into how many parts the rows of a pass are cut for the gradients by parameters.
+inline int parts_for(std::int64_t rows, std::int64_t parameters) {
+  constexpr std::int64_t kLeastRows = 256, kMostParts = 256;
+  constexpr std::int64_t kMostSums = std::int64_t{1} << 26;  // numbers in all parts
+  return static_cast<int>(std::clamp<std::int64_t>(
+      std::min(rows / kLeastRows, kMostSums / parameters), 1, kMostParts));
+}
 
 /// Whether weights are stored: where core.h does not reach.
 inline bool needs_weights(const attention::Shape& s) {
@@ -119,8 +123,7 @@ struct Buffers {
       d_point_mixed = m.template array<S>(points * h);
       d_point_query = m.template array<S>(points * h);
     }
-    parts = static_cast<int>(std::clamp<std::int64_t>(
-        std::min(rows / kPartRows, kMostSums / p.parameters), 1, kMostParts));
+    const int parts = parts_for(rows, p.parameters);
     sums = m.template array<float>(parts * p.parameters);
     m.zero(sums.data(), parts * p.parameters);  // tables have parameters, and never a gradient
     gradient = m.template array<float>(p.parameters);
@@ -146,7 +149,6 @@ struct Buffers {
   }
 
   std::int64_t rows, points;  ///< room
-  int parts = 1;
   std::int64_t most_log = 0, most_weights = 0;
 
   Array<float> parameters;  ///< as they were given

@@ -3,10 +3,20 @@
 #include <cuda_runtime.h>
 
 #include "cuda/cuda.h"
+#include "cuda/device_machine.cuh"
 #include "cuda/engines.h"
 
 namespace cra::cuda {
+
+extern template struct Engines<DeviceMachine, Precision::fp32>;
+extern template struct Engines<DeviceMachine, Precision::tf32>;
+extern template struct Engines<DeviceMachine, Precision::bf16>;
+
 namespace {
+
+void need_device() {
+  CRA_CHECK(!devices().empty(), "no usable GPU: " + describe() + "; use --device cpu");
+}
 
 // 12040 -> "12.4"
 std::string version_text(int version) {
@@ -51,12 +61,33 @@ std::vector<std::string> devices() {
 
 std::unique_ptr<attention::Engine> make_engine(const attention::Shape& shape,
                                                Precision precision) {
-  CRA_CHECK(!devices().empty(), "no usable GPU: " + describe() + "; use --device cpu");
-  switch (precision) {
-    case Precision::tf32: return make_tf32_engine(shape);
-    case Precision::bf16: return make_bf16_engine(shape);
-    default: return make_fp32_engine(shape);
-  }
+  need_device();
+  return with_precision<DeviceMachine>(precision, [&](auto engines) {
+    return engines.engine(shape, [] { return DeviceMachine(); });
+  });
+}
+
+std::unique_ptr<Core> make_core(const CoreShape& shape, Precision precision) {
+  need_device();
+  return with_precision<DeviceMachine>(
+      precision, [&](auto engines) { return engines.core(shape, DeviceMachine()); });
+}
+
+BenchReport bench(const BenchPlan& plan) {
+  need_device();
+  int number = 0;
+  cudaDeviceProp properties;
+  check_device(cudaGetDevice(&number), "asking for the device");
+  check_device(cudaGetDeviceProperties(&properties, number), "asking for the device");
+  DeviceMachine machine;
+  BenchReport report{properties.name,
+                     std::to_string(properties.major) + "." + std::to_string(properties.minor),
+                     bench_copy(machine, plan),
+                     {}};
+  for (const Precision p : {Precision::fp32, Precision::tf32, Precision::bf16})
+    with_precision<DeviceMachine>(
+        p, [&](auto engines) { return engines.bench(machine, plan, report.rows); });
+  return report;
 }
 
 }  // namespace cra::cuda

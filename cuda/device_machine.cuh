@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "cuda/device_warp.cuh"
 
@@ -33,6 +34,21 @@ class DeviceMachine {
   struct FreePinned {
     void operator()(void* p) const { static_cast<void>(cudaFreeHost(p)); }
   };
+  struct DestroyGraph {
+    void operator()(cudaGraph_t g) const { static_cast<void>(cudaGraphDestroy(g)); }
+  };
+  struct DestroyGraphExec {
+    void operator()(cudaGraphExec_t g) const { static_cast<void>(cudaGraphExecDestroy(g)); }
+  };
+  struct DestroyEvent {
+    void operator()(cudaEvent_t e) const { static_cast<void>(cudaEventDestroy(e)); }
+  };
+  using Event = std::unique_ptr<CUevent_st, DestroyEvent>;
+  static Event make_event() {
+    cudaEvent_t e = nullptr;
+    check_device(cudaEventCreate(&e), "making an event");
+    return Event(e);
+  }
   struct DestroyStream {
     void operator()(cudaStream_t s) const { static_cast<void>(cudaStreamDestroy(s)); }
   };
@@ -107,7 +123,40 @@ class DeviceMachine {
   /// Errors inside kernels show up here at the latest.
   void wait() { check_device(cudaStreamSynchronize(stream_.get()), "waiting for the device"); }
 
-  cudaStream_t stream() const { return stream_.get(); }
+  template <class T>
+  void copy(T* to, const T* from, std::int64_t count) {
+    check_device(
+        cudaMemcpyAsync(to, from, bytes<T>(count), cudaMemcpyDeviceToDevice, stream_.get()),
+        "copying on the device");
+  }
+  /// Microseconds of one work(i), i = 0 ... launches - 1, by events around graphs of them: launching
+  /// takes the host longer than the smallest kernels run. The first graph is not counted.
+  template <class Work>
+  std::vector<double> microseconds(int rounds, int launches, Work work) {
+    work(0);  // sets attributes of kernels, which cannot be captured
+    wait();
+    cudaGraph_t graph = nullptr;
+    check_device(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal),
+                 "recording a graph");
+    for (int i = 0; i < launches; ++i) work(i);
+    check_device(cudaStreamEndCapture(stream_.get(), &graph), "recording a graph");
+    const std::unique_ptr<CUgraph_st, DestroyGraph> recorded(graph);
+    cudaGraphExec_t ready = nullptr;
+    check_device(cudaGraphInstantiate(&ready, graph, 0), "making a graph");
+    const std::unique_ptr<CUgraphExec_st, DestroyGraphExec> owned(ready);
+    const Event start = make_event(), end = make_event();
+    std::vector<double> all;
+    for (int r = -1; r < rounds; ++r) {
+      check_device(cudaEventRecord(start.get(), stream_.get()), "timing");
+      check_device(cudaGraphLaunch(ready, stream_.get()), "running a graph");
+      check_device(cudaEventRecord(end.get(), stream_.get()), "timing");
+      wait();
+      float ms = 0;
+      check_device(cudaEventElapsedTime(&ms, start.get(), end.get()), "timing");
+      if (r >= 0) all.push_back(1e3 * double(ms) / launches);
+    }
+    return all;
+  }
 
  private:
   template <class T>

@@ -76,31 +76,31 @@ class DeviceEncoder {
   /// From the gradient by h in b.d_narrow to b.gradient and, if wanted, b.d_x.
   void backward(M& m, Buffers<M, P>& b, const Pass& t, bool by_x) const {
     const Packing& p = packing_;
-    norm_backward(m, b, p.last, b.d_narrow.data(), b.last.data(), b.last_stats.data(), t.rows,
+    norm_backward(m, b, t, p.last, b.d_narrow.data(), b.last.data(), b.last_stats.data(), t.rows,
                   false, b.d_stream.data());
     for (std::size_t i = b.layers.size(); i-- > 0;) {
       auto& l = b.layers[i];
       const auto& at = p.layers[i];
-      gradient(m, b, at.mlp1, b.d_stream.data(), l.hidden.data(), t.rows, {});
+      gradient(m, b, t, at.mlp1, b.d_stream.data(), l.hidden.data(), t.rows, {});
       pull(m, b, at.mlp1, b.d_stream.data(), b.d_wide.data(), t.rows, l.hidden.data());
       const NormArgs norm2 = norm_of(b, at.norm2, l.stats2.data());
-      gradient(m, b, at.mlp0, b.d_wide.data(), l.between.data(), t.rows, norm2);
+      gradient(m, b, t, at.mlp0, b.d_wide.data(), l.between.data(), t.rows, norm2);
       pull(m, b, at.mlp0, b.d_wide.data(), b.d_narrow.data(), t.rows, nullptr);
-      norm_backward(m, b, at.norm2, b.d_narrow.data(), l.between.data(), l.stats2.data(), t.rows,
+      norm_backward(m, b, t, at.norm2, b.d_narrow.data(), l.between.data(), l.stats2.data(), t.rows,
                     true, b.d_stream.data());
 
-      gradient(m, b, at.out, b.d_stream.data(), l.mixed.data(), t.rows, {});
+      gradient(m, b, t, at.out, b.d_stream.data(), l.mixed.data(), t.rows, {});
       pull(m, b, at.out, b.d_stream.data(), b.d_mixed.data(), t.rows, nullptr);
       attend_backward(m, b, t, i);
-      norm_backward(m, b, at.norm1, b.d_narrow.data(), l.before.data(), l.stats1.data(), t.rows,
+      norm_backward(m, b, t, at.norm1, b.d_narrow.data(), l.before.data(), l.stats1.data(), t.rows,
                     true, b.d_stream.data());
     }
-    gradient(m, b, p.embed1, b.d_stream.data(), b.hidden.data(), t.rows, {});
+    gradient(m, b, t, p.embed1, b.d_stream.data(), b.hidden.data(), t.rows, {});
     pull(m, b, p.embed1, b.d_stream.data(), b.d_wide.data(), t.rows, b.hidden.data());
-    gradient(m, b, p.embed0, b.d_wide.data(), b.x.data(), t.rows, {});
+    gradient(m, b, t, p.embed0, b.d_wide.data(), b.x.data(), t.rows, {});
     if (by_x) pull(m, b, p.embed0, b.d_wide.data(), b.d_x.data(), t.rows, nullptr);
 
-    SumKernel::Args sum{parts_of(b, t.rows), b.gradient.data()};
+    SumKernel::Args sum{parts_of(b, t, t.rows), b.gradient.data()};
     m.template launch<SumKernel>(tiles_of(p.parameters, SumKernel::kWarps * kLanes), 0, sum);
   }
 
@@ -185,13 +185,15 @@ class DeviceEncoder {
     a.y = d_x;
     m.template launch<K>(a.blocks(), 0, a);
   }
-  Parts parts_of(Buffers<M, P>& b, std::int64_t rows) const {
-    return {rows, tiles_of(tiles_of(rows, b.parts), 16) * 16, b.parts, b.sums.data(),
+  /// As many as the pass has rows for, whatever room there is: its size alone decides the bits.
+  Parts parts_of(Buffers<M, P>& b, const Pass& t, std::int64_t rows) const {
+    const int count = parts_for(t.rows, packing_.parameters);
+    return {rows, tiles_of(tiles_of(rows, count), 16) * 16, count, b.sums.data(),
             packing_.parameters};
   }
   template <class Dy, class In>
-  void gradient(M& m, Buffers<M, P>& b, const LinearPlace& l, const Dy* d_y, const In* x,
-                std::int64_t rows, const NormArgs& norm) const {
+  void gradient(M& m, Buffers<M, P>& b, const Pass& t, const LinearPlace& l, const Dy* d_y,
+                const In* x, std::int64_t rows, const NormArgs& norm) const {
     using K = OuterKernel<P, Dy, In>;
     typename K::Args a;
     a.d_y = d_y;
@@ -200,20 +202,20 @@ class DeviceEncoder {
     a.outputs = l.outputs;
     a.inputs = l.inputs;
     a.target = l.source;
-    a.parts = parts_of(b, rows);
+    a.parts = parts_of(b, t, rows);
     m.template launch<K>(tiles_of(a.warps(), K::kWarps), 0, a);
-    if (l.source_bias >= 0) columns(m, b, d_y, l.outputs, l.source_bias, rows, false);
+    if (l.source_bias >= 0) columns(m, b, t, d_y, l.outputs, l.source_bias, rows, false);
   }
   template <class Dy>
-  void columns(M& m, Buffers<M, P>& b, const Dy* d_y, Axis axis, std::int64_t target,
-               std::int64_t rows, bool add) const {
+  void columns(M& m, Buffers<M, P>& b, const Pass& t, const Dy* d_y, Axis axis,
+               std::int64_t target, std::int64_t rows, bool add) const {
     using K = ColumnKernel<Dy>;
     typename K::Args a;
     a.d_y = d_y;
     a.columns = axis;
     a.target = target;
     a.add = add;
-    a.parts = parts_of(b, rows);
+    a.parts = parts_of(b, t, rows);
     m.template launch<K>(tiles_of(a.warps(), K::kWarps), 0, a);
   }
   void norm(M& m, Buffers<M, P>& b, const NormPlace& n, const float* x, float* stats, float* y,
@@ -221,8 +223,8 @@ class DeviceEncoder {
     NormKernel::Args a{x, rows, packing_.plain.padded() / 8, norm_of(b, n, stats), y};
     m.template launch<NormKernel>(tiles_of(rows, 16 * NormKernel::kWarps), 0, a);
   }
-  void norm_backward(M& m, Buffers<M, P>& b, const NormPlace& n, const float* d_y, const float* x,
-                     float* stats, std::int64_t rows, bool add, float* d_x) const {
+  void norm_backward(M& m, Buffers<M, P>& b, const Pass& t, const NormPlace& n,
+                     const float* d_y, const float* x, float* stats, std::int64_t rows, bool add, float* d_x) const {
     using K = NormBackwardKernel;
     const K::Args a{d_y, x, rows, packing_.plain.padded() / 8, norm_of(b, n, stats), add, d_x};
     m.template launch<K>(tiles_of(rows, 16 * K::kWarps), 0, a);
@@ -234,7 +236,7 @@ class DeviceEncoder {
     c.x = x;
     c.stats = stats;
     c.gain_target = n.source_gain;
-    c.parts = parts_of(b, rows);
+    c.parts = parts_of(b, t, rows);
     m.template launch<C>(tiles_of(c.warps(), C::kWarps), 0, c);
   }
 
@@ -463,7 +465,7 @@ class DeviceEncoder {
           plain_blocks(p.in, p.in.nodes, N::kWarps), 0,
           typename N::Args{p, d_scores, g.d_o, g.o_ld, g.d_k, g.d_v, g.d_kv_ld});
       if (shape_.form == attention::Form::additive)
-        columns(m, b, b.d_additive.data(), packing_.plain, packing_.layers[layer].source_additive,
+        columns(m, b, t, b.d_additive.data(), packing_.plain, packing_.layers[layer].source_additive,
                 t.rows, false);
       return;
     }
@@ -535,7 +537,7 @@ class DeviceEncoder {
       look_backward(m, b, t, layer, false, {l.mixed.data(), b.d_mixed.data(), h, d_qkv, 3 * h,
                                             d_qkv + h, d_qkv + 2 * h, 3 * h});
     }
-    gradient(m, b, at.qkv, d_qkv, l.before.data(), t.rows, norm_of(b, at.norm1, l.stats1.data()));
+    gradient(m, b, t, at.qkv, d_qkv, l.before.data(), t.rows, norm_of(b, at.norm1, l.stats1.data()));
     pull(m, b, at.qkv, d_qkv, b.d_narrow.data(), t.rows, nullptr);
   }
 
@@ -545,10 +547,10 @@ class DeviceEncoder {
     const auto& at = packing_.layers[layer];
     const int h = packing_.heads.padded();
     const std::int64_t rows = t.envs * shape_.points;
-    gradient(m, b, at.point_kv, b.d_point_kv.data(), l.seen.data(), rows,
+    gradient(m, b, t, at.point_kv, b.d_point_kv.data(), l.seen.data(), rows,
              norm_of(b, at.points_norm, l.points_stats.data()));
     pull(m, b, at.point_kv, b.d_point_kv.data(), b.d_point_y.data(), rows, nullptr);
-    norm_backward(m, b, at.points_norm, b.d_point_y.data(), l.seen.data(), l.points_stats.data(),
+    norm_backward(m, b, t, at.points_norm, b.d_point_y.data(), l.seen.data(), l.points_stats.data(),
                   rows, false, b.d_seen.data());
     using K = SeenKernel<float, S>;
     typename K::Args a{.from = b.d_seen.data(),
@@ -562,8 +564,8 @@ class DeviceEncoder {
                   {l.point_mixed.data(), b.d_point_mixed.data(), h, b.d_point_query.data(), h, d_k,
                    d_k + h, 3 * h});
     // The points of all environments are the same parameters: an environment is a row of them.
-    columns(m, b, b.d_seen.data(), packing_.points_plain, at.source_points, t.envs, false);
-    columns(m, b, b.d_point_query.data(), packing_.points_heads, at.source_points, t.envs, true);
+    columns(m, b, t, b.d_seen.data(), packing_.points_plain, at.source_points, t.envs, false);
+    columns(m, b, t, b.d_point_query.data(), packing_.points_heads, at.source_points, t.envs, true);
   }
 
   template <class In, class Out>

@@ -1,12 +1,4 @@
 #include "cuda/device_machine.cuh"
-#include "cuda/engine.h"
 #include "cuda/engines.h"
 
-namespace cra::cuda {
-
-std::unique_ptr<attention::Engine> make_bf16_engine(const attention::Shape& shape) {
-  return std::make_unique<DeviceEngine<DeviceMachine, Precision::bf16>>(
-      shape, [] { return DeviceMachine(); });
-}
-
-}  // namespace cra::cuda
+template struct cra::cuda::Engines<cra::cuda::DeviceMachine, cra::cuda::Precision::bf16>;

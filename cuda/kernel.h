@@ -10,6 +10,8 @@
 // other; shared memory (shared()); and index, its place in the grid.
 #pragma once
 
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
@@ -33,6 +35,14 @@ inline constexpr int kLanes = 32;
 struct Bfloat16 {
   std::uint16_t bits;
 };
+
+inline float widen(Bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
+/// Round to nearest, ties to even.
+inline Bfloat16 narrow(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if (std::isnan(x)) return {0x7fff};
+  return {static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+}
 
 /// Least multiple of 8 that holds n: columns come in tiles of 8, and those behind the last are 0.
 CRA_HD constexpr int round8(int n) { return (n + 7) / 8 * 8; }

@@ -224,14 +224,6 @@ class HostWarp {
     m.add_to(c);
   }
 
-  static float widen(Bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
-  /// Round to nearest, ties to even.
-  static Bfloat16 narrow(float x) {
-    const auto bits = std::bit_cast<std::uint32_t>(x);
-    if (std::isnan(x)) return {0x7fff};
-    return {static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
-  }
-
  private:
   // Operands of a matrix instruction, put together from the lanes.
   template <int K>

@@ -4,6 +4,7 @@
 // Everything that a machine is told to do it does in order, later; wait() is when it is done.
 #pragma once
 
+#include <chrono>
 #include <cstring>
 #include <memory>
 
@@ -63,6 +64,23 @@ class HostMachine {
     });
   }
   void wait() {}
+
+  template <class T>
+  void copy(T* to, const T* from, std::int64_t count) {
+    std::copy_n(from, count, to);
+  }
+  /// Microseconds of one work(i), i = 0 ... launches - 1, `rounds` times.
+  template <class Work>
+  std::vector<double> microseconds(int rounds, int launches, Work work) {
+    std::vector<double> all;
+    for (int r = 0; r < rounds; ++r) {
+      const auto start = std::chrono::steady_clock::now();
+      for (int i = 0; i < launches; ++i) work(i);
+      const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+      all.push_back(took.count() / launches);
+    }
+    return all;
+  }
 
  private:
   bool backwards_;

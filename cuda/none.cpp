@@ -11,11 +11,21 @@ std::string describe() {
 
 std::vector<std::string> devices() { return {}; }
 
-std::unique_ptr<attention::Engine> make_engine(const attention::Shape& /*shape*/,
-                                               Precision /*precision*/) {
+namespace {
+
+[[noreturn]] void refuse() {
   throw Error(
       "this program was built without CUDA; use --device cpu, or install the CUDA toolkit and "
       "configure again with -DCRA_CUDA=ON");
 }
+
+}  // namespace
+
+std::unique_ptr<attention::Engine> make_engine(const attention::Shape& /*shape*/,
+                                               Precision /*precision*/) {
+  refuse();
+}
+std::unique_ptr<Core> make_core(const CoreShape& /*shape*/, Precision /*precision*/) { refuse(); }
+BenchReport bench(const BenchPlan& /*plan*/) { refuse(); }
 
 }  // namespace cra::cuda
