@@ -39,10 +39,11 @@ void bench_core(M& m, const BenchPlan& plan, std::int64_t environments, int node
     m.upload(sets.back().d_out.data(), numbers.data(), count);
     m.wait();
   } while (std::ssize(sets) * sets.back().bytes() < plan.bytes);
-  const double of_pass = double(count) * sizeof(S), scores = double(environments) * kBenchHeads *
-                                                             double(nodes) * nodes;
+  const double of_pass = double(count) * sizeof(S),
+               scores = double(environments) * kBenchHeads * double(nodes) * nodes;
   for (const bool backward : {false, true}) {
-    BenchRow row{"core", backward, P, environments, nodes, kBenchWidth, kBenchHeads, 0, {}, 0, 0, 0};
+    BenchRow row{"core", backward, P, environments, nodes, kBenchWidth, kBenchHeads, 0, {},
+                 0,      0,        0};
     row.bytes = of_pass * (backward ? 4 + 7 : 4);
     row.operations = scores * (kBenchWidth / kBenchHeads) * (backward ? 4 + 10 : 4);
     row.exponentials = scores * (backward ? 2 : 1);
@@ -81,8 +82,9 @@ void bench_encoder(M& m, const BenchPlan& plan, std::int64_t environments, int n
   const double row_operations =
       2 * (kBenchFeatures * d + d * d + kBenchLayers * (8 * d * d + 2 * d * nodes));
   for (const bool backward : {false, true}) {
-    BenchRow row{"encoder", backward, P, environments, nodes, kBenchWidth, kBenchHeads,
-                 kBenchLayers, {}, 0, 0, 0};
+    BenchRow row{"encoder", backward,    P,           environments,
+                 nodes,     kBenchWidth, kBenchHeads, kBenchLayers,
+                 {},        0,           0,           0};
     row.bytes = tokens * (kBenchFeatures + d) * sizeof(float) * (backward ? 2 : 1);
     row.operations = tokens * row_operations * (backward ? 3 : 1);
     row.exponentials = tokens * nodes * kBenchHeads * kBenchLayers * (backward ? 2 : 1);
@@ -98,7 +100,8 @@ void bench_encoder(M& m, const BenchPlan& plan, std::int64_t environments, int n
 
 template <Precision P, class M>
 void bench_rows(M& m, const BenchPlan& plan, std::vector<BenchRow>& rows) {
-  for (const int n : plan.nodes) bench_core<P>(m, plan, std::max<std::int64_t>(plan.rows / n, 1), n, rows);
+  for (const int n : plan.nodes)
+    bench_core<P>(m, plan, std::max<std::int64_t>(plan.rows / n, 1), n, rows);
   for (const std::int64_t e : plan.batches) bench_core<P>(m, plan, e, 16, rows);
   for (const int n : plan.nodes)
     bench_encoder<P>(m, plan, std::max<std::int64_t>(plan.rows / n, 1), n, rows);
@@ -110,8 +113,8 @@ double bench_copy(M& m, const BenchPlan& plan) {
   const std::int64_t count = plan.bytes / static_cast<std::int64_t>(sizeof(float));
   const auto from = m.template array<float>(count), to = m.template array<float>(count);
   m.zero(from.data(), count);
-  std::vector<double> us = m.microseconds(
-      plan.rounds, 4, [&](int) { m.copy(to.data(), from.data(), count); });
+  std::vector<double> us =
+      m.microseconds(plan.rounds, 4, [&](int) { m.copy(to.data(), from.data(), count); });
   std::sort(us.begin(), us.end());
   return 2 * double(plan.bytes) / us[us.size() / 2] / 1e3;
 }

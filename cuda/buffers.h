@@ -15,8 +15,8 @@ namespace cra::cuda {
 inline int parts_for(std::int64_t rows, std::int64_t parameters) {
   constexpr std::int64_t kLeastRows = 256, kMostParts = 256;
   constexpr std::int64_t kMostSums = std::int64_t{1} << 26;  // numbers in all parts
-  return static_cast<int>(std::clamp<std::int64_t>(
-      std::min(rows / kLeastRows, kMostSums / parameters), 1, kMostParts));
+  return static_cast<int>(
+      std::clamp<std::int64_t>(std::min(rows / kLeastRows, kMostSums / parameters), 1, kMostParts));
 }
 
 /// Whether weights are stored: where core.h does not reach.
@@ -46,10 +46,10 @@ struct Buffers {
     Looked nodes;
     // Of points only.
     Looked points;
-    Array<S> point_mixed;      ///< [E * m, heads]
-    Array<float> seen;         ///< [E * m, d] that beside the points
-    Array<float> points_stats; ///< [E * m, 2]
-    Array<S> point_kv;         ///< [E * m, 2 heads]
+    Array<S> point_mixed;       ///< [E * m, heads]
+    Array<float> seen;          ///< [E * m, d] that beside the points
+    Array<float> points_stats;  ///< [E * m, 2]
+    Array<S> point_kv;          ///< [E * m, 2 heads]
   };
 
   Buffers(M& m, const attention::Shape& s, const Packing& p, std::int64_t envs, int nodes)

@@ -32,9 +32,9 @@ struct CoreInputs {
 
 /// How units, warps and shared memory are dealt out; made on the host by core_plan().
 struct CorePlan {
-  int unit_warps = 1;  ///< warps that work on one unit; divides the block's
-  int groups = 1;      ///< blocks that share a unit, forward only
-  int chunk = 8;       ///< nodes, or in backward lookers, that stand in shared memory at a time
+  int unit_warps = 1;      ///< warps that work on one unit; divides the block's
+  int groups = 1;          ///< blocks that share a unit, forward only
+  int chunk = 8;           ///< nodes, or in backward lookers, that stand in shared memory at a time
   std::size_t shared = 0;  ///< bytes of a block
   std::int64_t blocks = 0;
 };
@@ -80,7 +80,7 @@ CRA_KERNEL void put_by_columns(const W& w, S* to, int tile, const S* from, int l
 template <Precision P, int kTiles, class W>
 CRA_KERNEL void multiply_head(const W& w, Tile<W>& sum, const Left<W, P> (&left)[kTiles],
                               const Stored<P>* right, int first) {
-CRA_UNROLL
+  CRA_UNROLL
   for (int d = 0; d + 1 < kTiles; d += 2)
     multiply<P>(w, sum, left[d], left[d + 1], right_at<P>(w, right, first + d),
                 right_at<P>(w, right, first + d + 1));
@@ -92,9 +92,9 @@ CRA_UNROLL
 template <Precision P, int kNodes, int kTiles, class W>
 CRA_KERNEL void multiply_nodes(const W& w, Tile<W> (&sum)[kTiles], const Left<W, P> (&left)[kNodes],
                                const Stored<P>* right, int first) {
-CRA_UNROLL
+  CRA_UNROLL
   for (int d = 0; d < kTiles; ++d) {
-CRA_UNROLL
+    CRA_UNROLL
     for (int j = 0; j + 1 < kNodes; j += 2)
       multiply<P>(w, sum[d], left[j], left[j + 1], right_at<P>(w, right, (first + j) * kTiles + d),
                   right_at<P>(w, right, (first + j + 1) * kTiles + d));
@@ -110,9 +110,8 @@ CRA_KERNEL void in_steps(int tiles, Step step) {
   int i = 0;
   CRA_ROLLED
   for (; i + kTogether <= tiles; i += kTogether) step(Count<kTogether>{}, i);
-  if constexpr (kTogether > 1)
-    CRA_ROLLED
-    for (; i < tiles; ++i) step(Count<1>{}, i);
+  if constexpr (kTogether > 1) CRA_ROLLED
+  for (; i < tiles; ++i) step(Count<1>{}, i);
 }
 
 /// Which unit a warp works on and where that lies.

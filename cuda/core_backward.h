@@ -22,7 +22,7 @@ struct CoreBackwardKernel {
   static constexpr int kTogether = P != Precision::bf16 && kTiles > 4 ? 1 : 2;
   struct Args {
     CoreInputs<Stored<P>> in;
-    CorePlan plan;             ///< of chunks of nodes or lookers, whichever are more
+    CorePlan plan;                   ///< of chunks of nodes or lookers, whichever are more
     const Stored<P>* o = nullptr;    ///< [rows of lookers, o_ld] as forward wrote it
     const Stored<P>* d_o = nullptr;  ///< the same of the gradient
     int o_ld = 0;
@@ -66,7 +66,8 @@ struct CoreBackwardKernel {
     };
     for (int tile = 0; tile * 16 < most_own; tile += a.plan.unit_warps) {
       const auto place_of = [&](const W& w, int first) {
-        return Half::place(unit_of(block.index, w.index, kWarps, a.in, a.plan), tile * 16, first, a);
+        return Half::place(unit_of(block.index, w.index, kWarps, a.in, a.plan), tile * 16, first,
+                           a);
       };
       block.warps([&](W& w) {
         const Place p = place_of(w, 0);
@@ -100,7 +101,7 @@ struct CoreBackwardKernel {
   template <class W>
   CRA_KERNEL static void load_left(W& w, Left<W, P> (&to)[kTiles], const S* from, int ld, int rows,
                                    float factor) {
-CRA_UNROLL
+    CRA_UNROLL
     for (int d = 0; d < kTiles; ++d) {
       Tile<W> t = tile_at(w, from, ld, rows, 8 * d);
       t.scale(factor);
@@ -135,7 +136,7 @@ CRA_UNROLL
       const S* const d_o = a.d_o + row * a.o_ld + col;
       load_left(w, s.d_o, d_o, a.o_ld, p.own, 1.f);
       typename W::F mean[2] = {0.f, 0.f};
-CRA_UNROLL
+      CRA_UNROLL
       for (int d = 0; d < kTiles; ++d) {
         const Tile<W> o = tile_at(w, a.o + row * a.o_ld + col, a.o_ld, p.own, 8 * d);
         const Tile<W> g = tile_at(w, d_o, a.o_ld, p.own, 8 * d);
@@ -165,7 +166,7 @@ CRA_UNROLL
                                 int /*first*/, const Place& p, const Args& /*a*/) {
       using F = typename W::F;
       Left<W, P> d_score[kCount];
-CRA_UNROLL
+      CRA_UNROLL
       for (int j = 0; j < kCount; ++j) {
         Tile<W> weight, d;
         weight.clear();
@@ -173,7 +174,7 @@ CRA_UNROLL
         multiply_head<P, kTiles>(w, weight, s.q, at, (tile + j) * kTiles);
         multiply_head<P, kTiles>(w, d, s.d_o, at + array, (tile + j) * kTiles);
         const auto node = pair_of(w) + 8 * (tile + j);
-CRA_UNROLL
+        CRA_UNROLL
         for (int i = 0; i < 4; ++i) {
           const F a = W::exp2(weight.x[i] - s.log_sum[i / 2]);
           d.x[i] = W::select(node + i % 2 < p.others,
@@ -186,7 +187,7 @@ CRA_UNROLL
     template <class W>
     CRA_KERNEL static void finish(W& w, State<W>& s, const Place& p, const Args& a) {
       S* const to = a.d_q + (a.in.lookers.start(p.u.e) + p.row) * a.d_q_ld + p.u.head * 8 * kTiles;
-CRA_UNROLL
+      CRA_UNROLL
       for (int d = 0; d < kTiles; ++d) {
         s.d_q[d].scale(a.in.scale);
         put_tile(w, to, a.d_q_ld, p.own, 8 * d, s.d_q[d]);
@@ -216,7 +217,7 @@ CRA_UNROLL
       const std::int64_t at = p.row * a.in.kv_ld + p.u.head * 8 * kTiles;
       load_left(w, s.k, a.in.k + at, a.in.kv_ld, p.own, 1.f);
       load_left(w, s.v, a.in.v + at, a.in.kv_ld, p.own, 1.f);
-CRA_UNROLL
+      CRA_UNROLL
       for (int d = 0; d < kTiles; ++d) {
         s.d_k[d].clear();
         s.d_v[d].clear();
@@ -242,7 +243,7 @@ CRA_UNROLL
       using F = typename W::F;
       Left<W, P> weights[kCount], d_score[kCount];
       const std::int64_t rows = p.u.number * a.log_ld + first;
-CRA_UNROLL
+      CRA_UNROLL
       for (int j = 0; j < kCount; ++j) {
         Tile<W> weight, d;
         weight.clear();
@@ -252,10 +253,11 @@ CRA_UNROLL
         const auto looker = pair_of(w) + 8 * (tile + j);
         const auto log_sum = W::load2(a.log_sum + rows, looker, looker < p.others);
         const auto mean = W::load2(a.mean + rows, looker, looker < p.others);
-CRA_UNROLL
+        CRA_UNROLL
         for (int i = 0; i < 4; ++i) {
           const auto ok = looker + i % 2 < p.others;
-          weight.x[i] = W::select(ok, W::exp2(weight.x[i] - (i % 2 ? log_sum.y : log_sum.x)), F(0.f));
+          weight.x[i] =
+              W::select(ok, W::exp2(weight.x[i] - (i % 2 ? log_sum.y : log_sum.x)), F(0.f));
           d.x[i] = W::select(
               ok, attention::softmax_slope(weight.x[i], d.x[i], i % 2 ? mean.y : mean.x), F(0.f));
         }
@@ -268,7 +270,7 @@ CRA_UNROLL
     template <class W>
     CRA_KERNEL static void finish(W& w, State<W>& s, const Place& p, const Args& a) {
       const std::int64_t at = p.row * a.d_kv_ld + p.u.head * 8 * kTiles;
-CRA_UNROLL
+      CRA_UNROLL
       for (int d = 0; d < kTiles; ++d) {
         s.d_k[d].scale(a.in.scale);
         put_tile(w, a.d_k + at, a.d_kv_ld, p.own, 8 * d, s.d_k[d]);

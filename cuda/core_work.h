@@ -95,14 +95,22 @@ class CoreWork {
   template <class Fn>
   void with_tiles(Fn f) const {
     switch (shape_.size / 8) {
-      case 1: return f(Count<1>{});
-      case 2: return f(Count<2>{});
-      case 3: return f(Count<3>{});
-      case 4: return f(Count<4>{});
-      case 5: return f(Count<5>{});
-      case 6: return f(Count<6>{});
-      case 7: return f(Count<7>{});
-      default: return f(Count<8>{});
+      case 1:
+        return f(Count<1>{});
+      case 2:
+        return f(Count<2>{});
+      case 3:
+        return f(Count<3>{});
+      case 4:
+        return f(Count<4>{});
+      case 5:
+        return f(Count<5>{});
+      case 6:
+        return f(Count<6>{});
+      case 7:
+        return f(Count<7>{});
+      default:
+        return f(Count<8>{});
     }
   }
 
@@ -115,7 +123,9 @@ template <class M, Precision P>
 class CoreOn : public Core {
  public:
   CoreOn(const CoreShape& s, M machine)
-      : machine_(std::move(machine)), work_(machine_, s), rows_(s.environments * s.nodes),
+      : machine_(std::move(machine)),
+        work_(machine_, s),
+        rows_(s.environments * s.nodes),
         width_(s.heads * s.size) {}
 
   void set(std::span<const float> qkv, std::span<const float> d_out) override {

@@ -78,7 +78,7 @@ std::unique_ptr<Core> make_emulated_core(const CoreShape& shape, Precision preci
 
 /// One figure of `cra bench cuda`.
 struct BenchRow {
-  std::string what;  ///< "core" or "encoder"
+  std::string what;       ///< "core" or "encoder"
   bool backward = false;  ///< forward and backward together
   Precision precision = Precision::fp32;
   std::int64_t environments = 0;

@@ -59,8 +59,7 @@ std::vector<std::string> devices() {
   return names;
 }
 
-std::unique_ptr<attention::Engine> make_engine(const attention::Shape& shape,
-                                               Precision precision) {
+std::unique_ptr<attention::Engine> make_engine(const attention::Shape& shape, Precision precision) {
   need_device();
   return with_precision<DeviceMachine>(precision, [&](auto engines) {
     return engines.engine(shape, [] { return DeviceMachine(); });

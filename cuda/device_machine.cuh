@@ -115,9 +115,8 @@ class DeviceMachine {
                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
                                         static_cast<int>(shared)),
                    name + ": asking for shared memory");
-    run_kernel<Kernel, Args>
-        <<<static_cast<unsigned>(blocks), static_cast<unsigned>(warps) * kLanes, shared,
-           stream_.get()>>>(args);
+    run_kernel<Kernel, Args><<<static_cast<unsigned>(blocks), static_cast<unsigned>(warps) * kLanes,
+                               shared, stream_.get()>>>(args);
     check_device(cudaGetLastError(), name);
   }
   /// Errors inside kernels show up here at the latest.
@@ -129,8 +128,8 @@ class DeviceMachine {
         cudaMemcpyAsync(to, from, bytes<T>(count), cudaMemcpyDeviceToDevice, stream_.get()),
         "copying on the device");
   }
-  /// Microseconds of one work(i), i = 0 ... launches - 1, by events around graphs of them: launching
-  /// takes the host longer than the smallest kernels run. The first graph is not counted.
+  /// Microseconds of one work(i), i = 0 ... launches - 1, by events around graphs of them:
+  /// launching takes the host longer than the smallest kernels run. The first graph is not counted.
   template <class Work>
   std::vector<double> microseconds(int rounds, int launches, Work work) {
     work(0);  // sets attributes of kernels, which cannot be captured

@@ -17,8 +17,8 @@ namespace cra::cuda {
 /// Which rows a pass has.
 struct Pass {
   std::int64_t envs = 0, rows = 0;
-  int nodes = 0;      ///< N
-  bool whole = true;  ///< no node was removed
+  int nodes = 0;        ///< N
+  bool whole = true;    ///< no node was removed
   bool frozen = false;  ///< averaged weights are to be used
 };
 
@@ -207,8 +207,8 @@ class DeviceEncoder {
     if (l.source_bias >= 0) columns(m, b, t, d_y, l.outputs, l.source_bias, rows, false);
   }
   template <class Dy>
-  void columns(M& m, Buffers<M, P>& b, const Pass& t, const Dy* d_y, Axis axis,
-               std::int64_t target, std::int64_t rows, bool add) const {
+  void columns(M& m, Buffers<M, P>& b, const Pass& t, const Dy* d_y, Axis axis, std::int64_t target,
+               std::int64_t rows, bool add) const {
     using K = ColumnKernel<Dy>;
     typename K::Args a;
     a.d_y = d_y;
@@ -223,8 +223,8 @@ class DeviceEncoder {
     NormKernel::Args a{x, rows, packing_.plain.padded() / 8, norm_of(b, n, stats), y};
     m.template launch<NormKernel>(tiles_of(rows, 16 * NormKernel::kWarps), 0, a);
   }
-  void norm_backward(M& m, Buffers<M, P>& b, const Pass& t, const NormPlace& n,
-                     const float* d_y, const float* x, float* stats, std::int64_t rows, bool add, float* d_x) const {
+  void norm_backward(M& m, Buffers<M, P>& b, const Pass& t, const NormPlace& n, const float* d_y,
+                     const float* x, float* stats, std::int64_t rows, bool add, float* d_x) const {
     using K = NormBackwardKernel;
     const K::Args a{d_y, x, rows, packing_.plain.padded() / 8, norm_of(b, n, stats), add, d_x};
     m.template launch<K>(tiles_of(rows, 16 * K::kWarps), 0, a);
@@ -276,7 +276,8 @@ class DeviceEncoder {
     in.nodes = at_points ? all_points : of_env;
     return in;
   }
-  PlainInputs<S> plain_of(Buffers<M, P>& b, const Pass& t, std::size_t layer, bool of_points) const {
+  PlainInputs<S> plain_of(Buffers<M, P>& b, const Pass& t, std::size_t layer,
+                          bool of_points) const {
     auto& l = b.layers[layer];
     auto& looked = of_points ? l.points : l.nodes;
     const bool induced = shape_.form == attention::Form::induced;
@@ -290,8 +291,8 @@ class DeviceEncoder {
     p.all_nodes = induced && !of_points ? points : t.nodes;
     // Blocks of tables: for every layer what the points see, then what the nodes see.
     const std::int64_t block = std::int64_t{shape_.heads} * t.nodes * (induced ? points : t.nodes);
-    const std::int64_t number = induced ? 2 * std::int64_t(layer) + (of_points ? 0 : 1)
-                                        : std::int64_t(layer);
+    const std::int64_t number =
+        induced ? 2 * std::int64_t(layer) + (of_points ? 0 : 1) : std::int64_t(layer);
     if (shape_.weights == attention::Weights::random) p.table = b.table.data() + number * block;
     if (shape_.weights == attention::Weights::shuffled) p.order = b.order.data() + number * block;
     if (t.frozen) p.table = b.parameters.data() + packing_.averages + number * block;
@@ -312,15 +313,16 @@ class DeviceEncoder {
   /// How environments are dealt to blocks; 0 blocks when they cannot be.
   FusedArgs<P> fused_plan(int nodes, std::int64_t envs) const {
     FusedArgs<P> a;
-    const bool dots = (shape_.form == attention::Form::multihead ||
-                       shape_.form == attention::Form::dot) &&
-                      !needs_weights(shape_) && shape_.layers <= kMostLayers;
+    const bool dots =
+        (shape_.form == attention::Form::multihead || shape_.form == attention::Form::dot) &&
+        !needs_weights(shape_) && shape_.layers <= kMostLayers;
     const int head = head_tiles(), width = packing_.plain.padded() / 8;
     const bool made = (head == 1 || head == 2 || head == 4) &&
                       (width == 2 || width == 4 || width == 8) && head <= width;
     if (!dots || !made) return a;
     constexpr int kWarps = FusedKernel<P, 1, 2>::kWarps;
-    constexpr std::size_t kMostShared = 160 * 1024;  // of a multiprocessor of compute capability 8.0
+    constexpr std::size_t kMostShared =
+        160 * 1024;  // of a multiprocessor of compute capability 8.0
     while (a.unit_warps * 16 < nodes) a.unit_warps *= 2;
     if (a.unit_warps > kWarps) return a;
     a.block_warps = std::max(a.unit_warps, 8);
@@ -355,10 +357,9 @@ class DeviceEncoder {
     for (std::size_t i = 0; i < b.layers.size(); ++i) {
       auto& l = b.layers[i];
       const auto& at = p.layers[i];
-      a.layer[i] = {norm_at(at.norm1),  norm_at(at.norm2),  linear_at(at.qkv),
-                    linear_at(at.out),  linear_at(at.mlp0), linear_at(at.mlp1),
-                    l.before.data(),    l.between.data(),   l.stats1.data(),
-                    l.stats2.data(),    l.qkv.data(),       l.mixed.data(),
+      a.layer[i] = {norm_at(at.norm1),  norm_at(at.norm2),     linear_at(at.qkv), linear_at(at.out),
+                    linear_at(at.mlp0), linear_at(at.mlp1),    l.before.data(),   l.between.data(),
+                    l.stats1.data(),    l.stats2.data(),       l.qkv.data(),      l.mixed.data(),
                     l.hidden.data(),    l.nodes.log_sum.data()};
     }
     a.embed0 = linear_at(p.embed0);
@@ -381,14 +382,20 @@ class DeviceEncoder {
         case 2:
           if constexpr (decltype(head)::value <= 2) launch(head, Count<2>{});
           break;
-        case 4: launch(head, Count<4>{}); break;
-        default: launch(head, Count<8>{});
+        case 4:
+          launch(head, Count<4>{});
+          break;
+        default:
+          launch(head, Count<8>{});
       }
     };
     switch (head_tiles()) {
-      case 1: return with_width(Count<1>{});
-      case 2: return with_width(Count<2>{});
-      default: return with_width(Count<4>{});
+      case 1:
+        return with_width(Count<1>{});
+      case 2:
+        return with_width(Count<2>{});
+      default:
+        return with_width(Count<4>{});
     }
   }
 
@@ -398,14 +405,22 @@ class DeviceEncoder {
   template <class Fn>
   void with_head_tiles(Fn f) const {
     switch (head_tiles()) {
-      case 1: return f(Count<1>{});
-      case 2: return f(Count<2>{});
-      case 3: return f(Count<3>{});
-      case 4: return f(Count<4>{});
-      case 5: return f(Count<5>{});
-      case 6: return f(Count<6>{});
-      case 7: return f(Count<7>{});
-      default: return f(Count<8>{});
+      case 1:
+        return f(Count<1>{});
+      case 2:
+        return f(Count<2>{});
+      case 3:
+        return f(Count<3>{});
+      case 4:
+        return f(Count<4>{});
+      case 5:
+        return f(Count<5>{});
+      case 6:
+        return f(Count<6>{});
+      case 7:
+        return f(Count<7>{});
+      default:
+        return f(Count<8>{});
     }
   }
 
@@ -453,20 +468,18 @@ class DeviceEncoder {
       float* const d_scores = p.table == nullptr ? b.d_scores.data() : nullptr;
       if (d_scores != nullptr) {
         using K = ScoresBackwardKernel<S>;
-        m.template launch<K>(
-            plain_blocks(p.in, p.in.lookers, K::kWarps), 0,
-            typename K::Args{p, g.d_o, g.o_ld, d_scores, b.d_weights.data()});
+        m.template launch<K>(plain_blocks(p.in, p.in.lookers, K::kWarps), 0,
+                             typename K::Args{p, g.d_o, g.o_ld, d_scores, b.d_weights.data()});
       }
       using L = LookersBackwardKernel<S>;
       m.template launch<L>(plain_blocks(p.in, p.in.lookers, L::kWarps), 0,
                            typename L::Args{p, d_scores, g.d_q, g.d_q_ld, b.d_additive.data()});
       using N = NodesBackwardKernel<S>;
-      m.template launch<N>(
-          plain_blocks(p.in, p.in.nodes, N::kWarps), 0,
-          typename N::Args{p, d_scores, g.d_o, g.o_ld, g.d_k, g.d_v, g.d_kv_ld});
+      m.template launch<N>(plain_blocks(p.in, p.in.nodes, N::kWarps), 0,
+                           typename N::Args{p, d_scores, g.d_o, g.o_ld, g.d_k, g.d_v, g.d_kv_ld});
       if (shape_.form == attention::Form::additive)
-        columns(m, b, t, b.d_additive.data(), packing_.plain, packing_.layers[layer].source_additive,
-                t.rows, false);
+        columns(m, b, t, b.d_additive.data(), packing_.plain,
+                packing_.layers[layer].source_additive, t.rows, false);
       return;
     }
     with_head_tiles([&](auto tiles) {
@@ -474,8 +487,8 @@ class DeviceEncoder {
       typename K::Args a;
       a.in = inputs(b, t, layer, of_points);
       const int most = std::max(a.in.lookers.count, a.in.nodes.count);
-      a.plan = core_plan(t.envs * shape_.heads, most, most, tiles, K::kWarps, K::kArrays,
-                         sizeof(S), false);
+      a.plan = core_plan(t.envs * shape_.heads, most, most, tiles, K::kWarps, K::kArrays, sizeof(S),
+                         false);
       a.o = g.o;
       a.d_o = g.d_o;
       a.o_ld = g.o_ld;
@@ -534,10 +547,12 @@ class DeviceEncoder {
                     {l.mixed.data(), b.d_mixed.data(), h, d_qkv, 3 * h, d_kv, d_kv + h, 2 * h});
       points_backward(m, b, t, layer);
     } else {
-      look_backward(m, b, t, layer, false, {l.mixed.data(), b.d_mixed.data(), h, d_qkv, 3 * h,
-                                            d_qkv + h, d_qkv + 2 * h, 3 * h});
+      look_backward(
+          m, b, t, layer, false,
+          {l.mixed.data(), b.d_mixed.data(), h, d_qkv, 3 * h, d_qkv + h, d_qkv + 2 * h, 3 * h});
     }
-    gradient(m, b, t, at.qkv, d_qkv, l.before.data(), t.rows, norm_of(b, at.norm1, l.stats1.data()));
+    gradient(m, b, t, at.qkv, d_qkv, l.before.data(), t.rows,
+             norm_of(b, at.norm1, l.stats1.data()));
     pull(m, b, at.qkv, d_qkv, b.d_narrow.data(), t.rows, nullptr);
   }
 

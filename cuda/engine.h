@@ -118,20 +118,23 @@ class DeviceEngine : public attention::Engine {
     std::vector<double> of_point(static_cast<std::size_t>(c.pass.envs * s.heads * points));
     std::vector<double> sums(static_cast<std::size_t>(c.pass.envs * row), 0.0);
     // How much the nodes of an environment look at each of what they look at.
-    for_each_weights(c, last, false, [&](std::int64_t e, int h, int lookers, int, int ld, const float* a) {
-      double* const to = induced ? of_point.data() + (e * s.heads + h) * points : sums.data() + e * row;
-      const int looked = induced ? points : lookers;
-      for (int i = 0; i < lookers; ++i)
-        for (int j = 0; j < looked; ++j) to[j] += double(a[std::int64_t{i} * ld + j]);
-    });
+    for_each_weights(
+        c, last, false, [&](std::int64_t e, int h, int lookers, int, int ld, const float* a) {
+          double* const to =
+              induced ? of_point.data() + (e * s.heads + h) * points : sums.data() + e * row;
+          const int looked = induced ? points : lookers;
+          for (int i = 0; i < lookers; ++i)
+            for (int j = 0; j < looked; ++j) to[j] += double(a[std::int64_t{i} * ld + j]);
+        });
     if (induced)
-      for_each_weights(c, last, true, [&](std::int64_t e, int h, int, int nodes, int ld, const float* a) {
-        for (int p = 0; p < points; ++p)
-          for (int j = 0; j < nodes; ++j)
-            sums[static_cast<std::size_t>(e * row + j)] +=
-                of_point[static_cast<std::size_t>((e * s.heads + h) * points + p)] *
-                double(a[std::int64_t{p} * ld + j]);
-      });
+      for_each_weights(
+          c, last, true, [&](std::int64_t e, int h, int, int nodes, int ld, const float* a) {
+            for (int p = 0; p < points; ++p)
+              for (int j = 0; j < nodes; ++j)
+                sums[static_cast<std::size_t>(e * row + j)] +=
+                    of_point[static_cast<std::size_t>((e * s.heads + h) * points + p)] *
+                    double(a[std::int64_t{p} * ld + j]);
+          });
     for_each_row(c, [&](std::int64_t from, std::int64_t to) {
       const std::int64_t e = from / row, place = to - start(c, e);
       out.data[from] = static_cast<float>(sums[static_cast<std::size_t>(e * row + place)] /
@@ -149,11 +152,13 @@ class DeviceEngine : public attention::Engine {
         if (of_points && !induced) continue;
         const std::int64_t lookers = of_points ? s.points : c.nodes;
         const std::int64_t looked = induced && !of_points ? s.points : c.nodes;
-        for_each_weights(c, l, of_points, [&](std::int64_t, int h, int, int, int ld, const float* a) {
-          double* const head = to + h * lookers * looked;
-          for (std::int64_t i = 0; i < lookers; ++i)
-            for (std::int64_t j = 0; j < looked; ++j) head[j * lookers + i] += double(a[i * ld + j]);
-        });
+        for_each_weights(c, l, of_points,
+                         [&](std::int64_t, int h, int, int, int ld, const float* a) {
+                           double* const head = to + h * lookers * looked;
+                           for (std::int64_t i = 0; i < lookers; ++i)
+                             for (std::int64_t j = 0; j < looked; ++j)
+                               head[j * lookers + i] += double(a[i * ld + j]);
+                         });
         to += s.heads * lookers * looked;
       }
   }
@@ -198,8 +203,10 @@ class DeviceEngine : public attention::Engine {
 
   /// Parameters cross the border when they have changed: a rollout asks many times with the same.
   void take_parameters(Mine& c, std::span<const float> parameters) const {
-    c.pass.frozen = packing_.frozen >= 0 && parameters[static_cast<std::size_t>(packing_.frozen)] != 0;
-    if (c.packed && std::memcmp(c.parameters.data(), parameters.data(), parameters.size_bytes()) == 0)
+    c.pass.frozen =
+        packing_.frozen >= 0 && parameters[static_cast<std::size_t>(packing_.frozen)] != 0;
+    if (c.packed &&
+        std::memcmp(c.parameters.data(), parameters.data(), parameters.size_bytes()) == 0)
       return;
     c.machine.wait();  // nobody reads the staging memory any more
     std::copy(parameters.begin(), parameters.end(), c.parameters.data());

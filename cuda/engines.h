@@ -1,5 +1,5 @@
-// cuda/engines.h: what is made for each way of making products, compiled one by one: the kernels are
-// the long part of the build.
+// cuda/engines.h: what is made for each way of making products, compiled one by one: the kernels
+// are the long part of the build.
 #pragma once
 
 #include <memory>
@@ -29,9 +29,12 @@ struct Engines {
 template <class M, class Fn>
 auto with_precision(Precision precision, Fn f) {
   switch (precision) {
-    case Precision::tf32: return f(Engines<M, Precision::tf32>{});
-    case Precision::bf16: return f(Engines<M, Precision::bf16>{});
-    default: return f(Engines<M, Precision::fp32>{});
+    case Precision::tf32:
+      return f(Engines<M, Precision::tf32>{});
+    case Precision::bf16:
+      return f(Engines<M, Precision::bf16>{});
+    default:
+      return f(Engines<M, Precision::fp32>{});
   }
 }
 

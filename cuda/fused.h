@@ -45,7 +45,7 @@ struct FusedArgs {
   int feature_tiles = 0;
   Rows rows;
   std::int64_t environments = 0;
-  int width = 0;   ///< numbers of a row of the stream
+  int width = 0;  ///< numbers of a row of the stream
   int heads = 1;
   float scale = 1;
   int layers = 0;
@@ -223,7 +223,8 @@ struct FusedKernel {
   template <class W>
   CRA_KERNEL static RowStats<W> norm(const W& w, State<W>& s, const FusedNorm& by, const Args& a,
                                      float* rows, float* stats) {
-    const RowStats<W> r = row_stats(w, Count<kWidth>{}, a.width, [&](int k) { return s.stream[k]; });
+    const RowStats<W> r =
+        row_stats(w, Count<kWidth>{}, a.width, [&](int k) { return s.stream[k]; });
     if (a.keep) put_stats(w, stats + s.row * 2, s.rows, r);
     CRA_UNROLL
     for (int k = 0; k < kWidth; ++k) {
@@ -343,7 +344,8 @@ struct FusedKernel {
 
   template <class W>
   CRA_KERNEL static void finish(const W& w, State<W>& s, const Args& a) {
-    const RowStats<W> r = row_stats(w, Count<kWidth>{}, a.width, [&](int k) { return s.stream[k]; });
+    const RowStats<W> r =
+        row_stats(w, Count<kWidth>{}, a.width, [&](int k) { return s.stream[k]; });
     if (a.keep) put_stats(w, a.last_stats + s.row * 2, s.rows, r);
     CRA_UNROLL
     for (int k = 0; k < kWidth; ++k) {

@@ -11,9 +11,9 @@ namespace cra::cuda {
 /// Part of the rows, and where its sums go.
 struct Parts {
   std::int64_t rows = 0;
-  std::int64_t each = 0;    ///< rows of a part, a multiple of 8
-  int count = 0;            ///< parts
-  float* sums = nullptr;    ///< [count, parameters]
+  std::int64_t each = 0;  ///< rows of a part, a multiple of 8
+  int count = 0;          ///< parts
+  float* sums = nullptr;  ///< [count, parameters]
   std::int64_t parameters = 0;
 };
 
@@ -54,10 +54,11 @@ struct OuterKernel {
   template <class W>
   CRA_KERNEL static void piece(W& w, const Args& a, int part, int output, int tile) {
     const std::int64_t begin = part * a.parts.each;
-    const std::int64_t end = begin + a.parts.each < a.parts.rows ? begin + a.parts.each : a.parts.rows;
+    const std::int64_t end =
+        begin + a.parts.each < a.parts.rows ? begin + a.parts.each : a.parts.rows;
     const int tiles = a.inputs.padded() / 8;
     Tile<W> total[kTiles], sum[kTiles];
-CRA_UNROLL
+    CRA_UNROLL
     for (int n = 0; n < kTiles; ++n) {
       total[n].clear();
       sum[n].clear();
@@ -67,7 +68,7 @@ CRA_UNROLL
       const int rows = end - row < 16 ? static_cast<int>(end - row) : 16;
       const Left<W, P> left[2] = {left_at(w, a, row, rows, output),
                                   left_at(w, a, row + 8, rows - 8, output)};
-CRA_UNROLL
+      CRA_UNROLL
       for (int n = 0; n < kTiles; ++n)
         if (tile + n < tiles)
           multiply<P>(w, sum[n], left[0], left[1], right_of(w, a, row, rows, 8 * (tile + n)),
@@ -77,14 +78,14 @@ CRA_UNROLL
       held += 16;
       if (held < 64 && row + 16 < end) continue;
       held = 0;
-CRA_UNROLL
+      CRA_UNROLL
       for (int n = 0; n < kTiles; ++n) {
         for (int i = 0; i < 4; ++i) total[n].x[i] = total[n].x[i] + sum[n].x[i];
         sum[n].clear();
       }
     }
     float* const to = a.parts.sums + part * a.parts.parameters + a.target;
-CRA_UNROLL
+    CRA_UNROLL
     for (int n = 0; n < kTiles; ++n) {
       if (tile + n >= tiles) continue;
       for (int i = 0; i < 4; ++i) {
@@ -100,7 +101,8 @@ CRA_UNROLL
 
   // Transposed: outputs are the rows of the operand, rows its columns.
   template <class W>
-  CRA_KERNEL static Left<W, P> left_at(W& w, const Args& a, std::int64_t row, int rows, int output) {
+  CRA_KERNEL static Left<W, P> left_at(W& w, const Args& a, std::int64_t row, int rows,
+                                       int output) {
     const int ld = a.outputs.padded();
     const auto r = pair_of(w);
     const auto o = group_of(w) + output;
@@ -144,8 +146,8 @@ struct ColumnKernel {
   struct Args {
     const Dy* d_y = nullptr;  ///< [rows, columns padded]
     Axis columns;
-    std::int64_t target = 0;  ///< of the sums in the parameter block
-    bool add = false;         ///< to what is there
+    std::int64_t target = 0;   ///< of the sums in the parameter block
+    bool add = false;          ///< to what is there
     const float* x = nullptr;  ///< [rows, columns padded] what a norm was given; or null
     const float* stats = nullptr;
     std::int64_t gain_target = 0;
@@ -171,7 +173,8 @@ struct ColumnKernel {
   CRA_KERNEL static void piece(W& w, const Args& a, int part, int first) {
     using F = typename W::F;
     const std::int64_t begin = part * a.parts.each;
-    const std::int64_t end = begin + a.parts.each < a.parts.rows ? begin + a.parts.each : a.parts.rows;
+    const std::int64_t end =
+        begin + a.parts.each < a.parts.rows ? begin + a.parts.each : a.parts.rows;
     const int ld = a.columns.padded();
     const auto col = w.lane() + first;
     const auto inside = col < ld;

@@ -34,18 +34,18 @@ struct Lanes {
   T operator[](int i) const { return lane[static_cast<std::size_t>(i)]; }
 };
 
-#define CRA_LANEWISE(op, R)                                             \
-  template <class T>                                                    \
-  Lanes<R> operator op(const Lanes<T>& a, const Lanes<T>& b) {          \
-    return Lanes<R>::make([&](int i) -> R { return a[i] op b[i]; });    \
-  }                                                                     \
-  template <class T>                                                    \
-  Lanes<R> operator op(const Lanes<T>& a, std::type_identity_t<T> b) {  \
-    return Lanes<R>::make([&](int i) -> R { return a[i] op b; });       \
-  }                                                                     \
-  template <class T>                                                    \
-  Lanes<R> operator op(std::type_identity_t<T> a, const Lanes<T>& b) {  \
-    return Lanes<R>::make([&](int i) -> R { return a op b[i]; });       \
+#define CRA_LANEWISE(op, R)                                            \
+  template <class T>                                                   \
+  Lanes<R> operator op(const Lanes<T>& a, const Lanes<T>& b) {         \
+    return Lanes<R>::make([&](int i) -> R { return a[i] op b[i]; });   \
+  }                                                                    \
+  template <class T>                                                   \
+  Lanes<R> operator op(const Lanes<T>& a, std::type_identity_t<T> b) { \
+    return Lanes<R>::make([&](int i) -> R { return a[i] op b; });      \
+  }                                                                    \
+  template <class T>                                                   \
+  Lanes<R> operator op(std::type_identity_t<T> a, const Lanes<T>& b) { \
+    return Lanes<R>::make([&](int i) -> R { return a op b[i]; });      \
   }
 CRA_LANEWISE(+, T)
 CRA_LANEWISE(-, T)
@@ -267,7 +267,10 @@ class HostBlock {
   };
 
   HostBlock(std::int64_t place, int warps, std::size_t shared_bytes, bool backwards)
-      : index(place), warps_(warps), backwards_(backwards), shared_(shared_bytes, std::byte{0xff}) {}
+      : index(place),
+        warps_(warps),
+        backwards_(backwards),
+        shared_(shared_bytes, std::byte{0xff}) {}
   const std::int64_t index;  ///< in the grid
 
   template <class Fn>

@@ -32,7 +32,8 @@ CRA_KERNEL RowStats<W> row_stats(const W& w, Tiles tiles, int width, TileOf tile
   CRA_UNROLL
   for (int k = 0; k < tiles; ++k) {
     const Tile<W> t = tile(k);
-    for (int half = 0; half < 2; ++half) sum[half] = sum[half] + (t.x[2 * half] + t.x[2 * half + 1]);
+    for (int half = 0; half < 2; ++half)
+      sum[half] = sum[half] + (t.x[2 * half] + t.x[2 * half + 1]);
   }
   const float n = static_cast<float>(width);
   for (int half = 0; half < 2; ++half) s.mean[half] = row_sum<W>(sum[half]) / n;
@@ -105,9 +106,9 @@ struct LinearKernel {
     const float* bias = nullptr;        ///< [8 out_tiles]; or null
     NormArgs norm;                      ///< of x, before the product
     Ending ending = Ending::none;
-    const float* residual = nullptr;   ///< [rows, 8 out_tiles]
-    const float* codes = nullptr;      ///< [nodes, 8 out_tiles]
-    const int* number = nullptr;       ///< [rows] of a row's node; null: row % nodes
+    const float* residual = nullptr;  ///< [rows, 8 out_tiles]
+    const float* codes = nullptr;     ///< [nodes, 8 out_tiles]
+    const int* number = nullptr;      ///< [rows] of a row's node; null: row % nodes
     int nodes = 0;
     const Stored<P>* tanh_of = nullptr;  ///< [rows, 8 out_tiles]
     Out* y = nullptr;                    ///< [rows, 8 out_tiles]
@@ -144,32 +145,34 @@ struct LinearKernel {
       return left_of<P>(w, t);
     };
     Tile<W> sum[kTiles];
-CRA_UNROLL
+    CRA_UNROLL
     for (int n = 0; n < kTiles; ++n) sum[n].clear();
     int k = 0;
     for (; k + 1 < a.in_tiles; k += 2) {
       const Left<W, P> a0 = left(k), a1 = left(k + 1);
-CRA_UNROLL
+      CRA_UNROLL
       for (int n = 0; n < kTiles; ++n) {
         if (first + n >= a.out_tiles) continue;
         const int at = (first + n) * a.in_tiles + k;
-        multiply<P>(w, sum[n], a0, a1, right_at<P>(w, a.weight, at), right_at<P>(w, a.weight, at + 1));
+        multiply<P>(w, sum[n], a0, a1, right_at<P>(w, a.weight, at),
+                    right_at<P>(w, a.weight, at + 1));
       }
     }
     if (k < a.in_tiles) {
       const Left<W, P> a0 = left(k);
-CRA_UNROLL
+      CRA_UNROLL
       for (int n = 0; n < kTiles; ++n)
         if (first + n < a.out_tiles)
           multiply<P>(w, sum[n], a0, right_at<P>(w, a.weight, (first + n) * a.in_tiles + k));
     }
-CRA_UNROLL
+    CRA_UNROLL
     for (int n = 0; n < kTiles; ++n)
       if (first + n < a.out_tiles) finish(w, a, row, rows, 8 * (first + n), sum[n]);
   }
 
   template <class W>
-  CRA_KERNEL static void finish(W& w, const Args& a, std::int64_t row, int rows, int col, Tile<W> t) {
+  CRA_KERNEL static void finish(W& w, const Args& a, std::int64_t row, int rows, int col,
+                                Tile<W> t) {
     const int out = 8 * a.out_tiles;
     if (a.bias != nullptr) {
       const auto two = W::load2(a.bias, pair_of(w) + col, typename W::M(true));

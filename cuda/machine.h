@@ -19,8 +19,10 @@ class HostMachine {
   class Array {
    public:
     Array() = default;
-    explicit Array(std::int64_t size) : memory_(std::make_unique<T[]>(static_cast<std::size_t>(size))) {
-      std::memset(static_cast<void*>(memory_.get()), 0xff, static_cast<std::size_t>(size) * sizeof(T));
+    explicit Array(std::int64_t size)
+        : memory_(std::make_unique<T[]>(static_cast<std::size_t>(size))) {
+      std::memset(static_cast<void*>(memory_.get()), 0xff,
+                  static_cast<std::size_t>(size) * sizeof(T));
     }
     T* data() const { return memory_.get(); }
 
@@ -76,7 +78,8 @@ class HostMachine {
     for (int r = 0; r < rounds; ++r) {
       const auto start = std::chrono::steady_clock::now();
       for (int i = 0; i < launches; ++i) work(i);
-      const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+      const std::chrono::duration<double, std::micro> took =
+          std::chrono::steady_clock::now() - start;
       all.push_back(took.count() / launches);
     }
     return all;

@@ -16,9 +16,9 @@ enum class PackAs {
 /// One matrix or vector of the parameter block.
 struct PackJob {
   PackAs as = PackAs::weight;
-  std::int64_t source = 0;  ///< in the parameter block
-  std::int64_t target = 0;  ///< among the weights or the vectors
-  Axis rows, cols;          ///< outputs and inputs; rows and vectors have cols only
+  std::int64_t source = 0;      ///< in the parameter block
+  std::int64_t target = 0;      ///< among the weights or the vectors
+  Axis rows, cols;              ///< outputs and inputs; rows and vectors have cols only
   std::int64_t first_warp = 0;  ///< the first warp of the grid that works on it
 
   CRA_HD bool flat() const { return as == PackAs::row || as == PackAs::vector; }
@@ -79,8 +79,8 @@ struct PackKernel {
     const auto at = w.lane() + place * kLanes;
     const auto inside = at < job.cols.padded();
     const auto from = W::map(at, [&](int x) { return job.cols.source(x); });
-    W::store(to + job.target, at,
-             W::load(a.parameters + job.source, from, inside & (from >= 0)), inside);
+    W::store(to + job.target, at, W::load(a.parameters + job.source, from, inside & (from >= 0)),
+             inside);
   }
   // Tiles in the order that a product walks them: those of one column of results together.
   template <class W>

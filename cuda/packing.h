@@ -26,7 +26,7 @@ struct Packing {
   struct Layer {
     NormPlace norm1, norm2, points_norm;
     LinearPlace qkv, out, mlp0, mlp1, point_kv;
-    std::int64_t additive = 0, source_additive = 0;           ///< in the packed vectors
+    std::int64_t additive = 0, source_additive = 0;              ///< in the packed vectors
     std::int64_t points = 0, point_rows = 0, source_points = 0;  ///< as vector, and as queries
   };
   explicit Packing(const attention::Shape& s);

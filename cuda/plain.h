@@ -62,15 +62,12 @@ CRA_KERNEL typename W::F broadcast(const W& /*w*/, const S* at) {
 /// Calls move(t, j): the weight at place t goes to place j, for one looker, in order.
 template <class S, class Move>
 CRA_KERNEL void for_each_deal(const PlainInputs<S>& p, const RowOfUnit& r, Move move) {
-  const int number = p.looker_number == nullptr
-                         ? r.row
-                         : p.looker_number[p.in.lookers.start(r.e) + r.row];
-  const int* const order =
-      p.order + (std::int64_t{r.head} * p.all_lookers + number) * p.all_nodes;
+  const int number =
+      p.looker_number == nullptr ? r.row : p.looker_number[p.in.lookers.start(r.e) + r.row];
+  const int* const order = p.order + (std::int64_t{r.head} * p.all_lookers + number) * p.all_nodes;
   int t = 0;
   for (int n = 0; n < p.all_nodes; ++n) {
-    const int j =
-        p.node_place == nullptr ? order[n] : p.node_place[r.e * p.all_nodes + order[n]];
+    const int j = p.node_place == nullptr ? order[n] : p.node_place[r.e * p.all_nodes + order[n]];
     if (j >= 0) move(t++, j);
   }
 }
@@ -183,8 +180,8 @@ struct MixKernel {
         const auto ok = c < columns;
         typename W::F sum(0.f);
         for (int j = 0; j < nodes; ++j)
-          sum = W::fma(broadcast(w, weights + j), W::load(v + std::int64_t{j} * a.p.in.kv_ld, c, ok),
-                       sum);
+          sum = W::fma(broadcast(w, weights + j),
+                       W::load(v + std::int64_t{j} * a.p.in.kv_ld, c, ok), sum);
         W::store(to, c, sum, ok);
       }
     });
@@ -251,8 +248,7 @@ struct ScoresBackwardKernel {
     for (int first = 0; first < nodes; first += kLanes) {
       const auto j = w.lane() + first;
       const auto ok = j < nodes;
-      const F d =
-          attention::softmax_slope(W::load(weights, j, ok), W::load(to, j, ok), mean);
+      const F d = attention::softmax_slope(W::load(weights, j, ok), W::load(to, j, ok), mean);
       W::store(to, j, d * a.p.in.scale, ok);
     }
   }

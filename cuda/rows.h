@@ -44,9 +44,9 @@ struct NormBackwardKernel {
     const float* x;    ///< [rows, 8 tiles] what it was given
     std::int64_t rows;
     int tiles;
-    NormArgs norm;    ///< with the stats that forward left
-    bool add;         ///< or written
-    float* d_x;       ///< [rows, 8 tiles]
+    NormArgs norm;  ///< with the stats that forward left
+    bool add;       ///< or written
+    float* d_x;     ///< [rows, 8 tiles]
   };
   template <class Block>
   CRA_KERNEL static void run(Block& block, const Args& a) {
@@ -87,8 +87,7 @@ struct NormBackwardKernel {
         to.clear();
         if (a.add) to = tile_at(w, a.d_x + row * ld, ld, rows, 8 * k);
         for (int i = 0; i < 4; ++i) {
-          const F slope =
-              (d.x[i] - mean[i / 2] - unit.x[i] * product[i / 2]) * s.inverse[i / 2];
+          const F slope = (d.x[i] - mean[i / 2] - unit.x[i] * product[i / 2]) * s.inverse[i / 2];
           to.x[i] = to.x[i] + W::select(pair_of(w) + (8 * k + i % 2) < a.norm.width, slope, F(0.f));
         }
         put_tile(w, a.d_x + row * ld, ld, rows, 8 * k, to);
@@ -125,8 +124,7 @@ struct MeanKernel {
       for (int r = 0; r < rows; ++r)
         sum = sum + W::load(a.x + (a.rows.start(e) + r) * a.width, col, ok);
       sum = sum / static_cast<float>(rows);
-      for (int r = 0; r < rows; ++r)
-        W::store(a.y + (a.rows.start(e) + r) * a.width, col, sum, ok);
+      for (int r = 0; r < rows; ++r) W::store(a.y + (a.rows.start(e) + r) * a.width, col, sum, ok);
     });
   }
 };

@@ -118,6 +118,9 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "markdown") a.markdown = true;
   if (name == "report") a.report = true;
   if (name == "once") a.once = true;
+  if (name == "emulate") a.emulate = true;
+  if (name == "rounds")
+    a.rounds = static_cast<int>(whole_number("--rounds", values.at(0), 1, 1000));
   if (name == "describe") a.describe = true;
   if (name == "keep-going") a.keep_going = true;
   if (name == "features") a.features = true;
@@ -148,9 +151,11 @@ void check_stage(const Arguments& a) {
   const auto unexpected = [&](bool given, const char* option) {
     if (given) throw UsageError(std::string(option) + " means nothing to cra bench " + a.files[0]);
   };
-  if (a.files[0] == "sim") {
+  if (a.files[0] != "cuda") unexpected(a.rounds > 0, "--rounds");
+  if (a.files[0] == "sim" || a.files[0] == "cuda") {
     if (a.files.size() > 1)
-      throw UsageError("unexpected word \"" + a.files[1] + "\"; the form is: cra bench sim");
+      throw UsageError("unexpected word \"" + a.files[1] + "\"; the form is: cra bench " +
+                       a.files[0]);
     unexpected(!a.set.empty(), "--set or --seed");
     unexpected(a.episodes > 0, "--episodes");
   } else if (a.files[0] == "bound") {

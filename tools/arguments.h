@@ -36,6 +36,8 @@ struct Arguments {
   std::string from;      ///< of --from
   bool report = false;   ///< of --report
   bool once = false;
+  bool emulate = false;  ///< of --emulate
+  int rounds = 0;        ///< of --rounds; 0 = choose
   bool describe = false, keep_going = false, features = false;
   std::string against;  ///< of --against
   bool markdown = false, json_schema = false;

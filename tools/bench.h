@@ -22,6 +22,8 @@ int bench_attention(const Arguments& a);
 /// steps on one thread and on `most`.
 nlohmann::ordered_json bench_encoder_scaling();
 nlohmann::ordered_json bench_encoder_step(int most);
+/// The core of attention and the encoder on the GPU.
+int bench_cuda(const Arguments& a);
 /// Environment steps per second of training, and the share of each stage.
 int bench_train(const Arguments& a);
 

@@ -159,7 +159,7 @@ constexpr auto kCommands = std::to_array<Command>({
     {"keys", kKeys, "[PREFIX]", 0, 1, "every scenario key: type, unit, range, default, meaning",
      "PREFIX shows the keys below it only, for example `cra keys pool`.\n"},
     {"bench", kBench, "STAGE [FILE...]", 1, 100000,
-     "speed of the stages here; STAGE is sim or attention, train or bound with scenarios",
+     "speed of the stages here; STAGE is sim, attention or cuda, train or bound with scenarios",
      "sim: the simulator beside what this machine's memory allows, medians over repeated episodes "
      "on\n"
      "one thread and on all; tools/bench_sim.py sets it against NumPy. attention: its core on one\n"
@@ -177,7 +177,21 @@ constexpr auto kCommands = std::to_array<Command>({
      "node_failures and training. Slack is (upper - lower) / upper of the means, upper as replayed "
      "in\n"
      "the simulator; worst that of one episode; solver that of the clairvoyant problem itself.\n"
+     "cuda: attention's core and the whole encoder on the GPU, data already there, in fp32, tf32 "
+     "and\n"
+     "bf16; tools/bench_cuda.py sets it against PyTorch.\n"
      "Compare figures of one call only: other programs on the machine slow it down.\n"},
+    {"gpu-check", kGpuCheck, "", 0, 0,
+     "holds the attention of the GPU against the same in double, for every kind and size",
+     "Random batches of every kind of attention, control and head width, with nodes removed and "
+     "at\n"
+     "sizes that fit no tile, forward and backward. The largest error of every array is printed:\n"
+     "of embeddings and attention relative to the largest number of the row, of gradients to the\n"
+     "largest of the tensor. Exit code 1 when one is larger than it may be, or when two passes "
+     "over\n"
+     "the same batch differ in a bit. --emulate runs the same kernels on the host, lane by lane: "
+     "it\n"
+     "needs no GPU and takes about half a minute.\n"},
     {"doctor", kDoctor, "", 0, 0,
      "what this build and machine have: threads, vector width, GPU, HDF5, Slurm; paste-ready", ""},
 });
@@ -209,6 +223,8 @@ constexpr auto kOptions = std::to_array<Option>({
      "of bound: test episodes of each scenario, default 24; of train: episodes of an update"},
     {"threads", 0, "N", false, kRun | kEvaluate | kCompare | kBench,
      "default: OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else all; never changes a result"},
+    {"rounds", 0, "N", false, kBench, "of cuda: how often every figure is measured, default 5"},
+    {"emulate", 0, nullptr, false, kGpuCheck, "run the kernels on the host: no GPU is needed"},
     {"device", 0, "auto|cpu|cuda", false, kRun | kEvaluate,
      "where the network runs; auto is the CPU in this version"},
     {"out", 0, "FILE.h5", false, kRun | kEvaluate,
@@ -225,7 +241,7 @@ constexpr auto kOptions = std::to_array<Option>({
     {"force", 0, nullptr, false, kRun | kEvaluate | kReport | kExport, "replace existing files"},
     {"dry-run", 0, nullptr, false, kRun | kEvaluate,
      "print the resolved scenario and the planned work; write nothing"},
-    {"json", 0, nullptr, false, kRun | kEvaluate | kCompare | kDoctor | kBench,
+    {"json", 0, nullptr, false, kRun | kEvaluate | kCompare | kDoctor | kBench | kGpuCheck,
      "one JSON object on stdout instead of text; errors stay text on stderr"},
     {"quiet", 0, nullptr, false, kRun | kEvaluate | kCheck | kExport,
      "no progress and no notes on stderr"},

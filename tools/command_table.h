@@ -18,6 +18,7 @@ enum CommandBit : unsigned {
   kCompare = 256,
   kReport = 512,
   kWatch = 1024,
+  kGpuCheck = 2048,
 };
 
 struct Command {

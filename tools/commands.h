@@ -21,5 +21,6 @@ int export_result(const Arguments& a);
 int keys(const Arguments& a);
 int bench(const Arguments& a);
 int doctor(const Arguments& a);
+int gpu_check(const Arguments& a);
 
 }  // namespace cra::tools

@@ -34,7 +34,7 @@ agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Setting
   const auto features = static_cast<int>(sim::feature_names(s.sim).size());
   cuda::make_engine(attention::shape_of(s.attention, features, s.sim.pool.nodes,
                                         static_cast<std::uint64_t>(s.seed)));
-  return cuda::make_engine;
+  return [](const attention::Shape& shape) { return cuda::make_engine(shape); };
 }
 
 std::vector<std::string> baselines_of(const scenarios::Settings& s) {

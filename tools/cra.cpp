@@ -45,6 +45,7 @@ int dispatch(const tools::Arguments& a) {
                                                          {"keys", tools::keys},
                                                          {"bench", tools::bench},
                                                          {"doctor", tools::doctor},
+                                                         {"gpu-check", tools::gpu_check},
                                                          {"help", help}});
   if (a.command.empty()) {
     tools::tell(tools::short_help());

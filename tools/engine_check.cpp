@@ -67,8 +67,7 @@ struct Work {
         p[static_cast<std::size_t>(k)] += 0.1f * moves[static_cast<std::size_t>(k)];
     if (c.shape.weights == Weights::average) {
       // Any positive numbers will do, their sums make them weights.
-      std::vector<double> sum(
-          static_cast<std::size_t>(attention::weight_count(c.shape, c.nodes)));
+      std::vector<double> sum(static_cast<std::size_t>(attention::weight_count(c.shape, c.nodes)));
       for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = 1 + std::sin(double(i)) / 2;
       const Tensor frozen = attention::layout(c.shape).back();
       std::fill(p.begin() + frozen.offset - std::ssize(sum), p.end(), 0.f);
@@ -120,7 +119,8 @@ double error_of(std::span<const float> exact, std::span<const float> other, doub
   double most = 0;
   for (std::size_t i = 0; i < exact.size(); ++i) {
     const double off = std::abs(double(exact[i]) - double(other[i]));
-    if (!(off <= std::numeric_limits<double>::max())) return std::numeric_limits<double>::infinity();
+    if (!(off <= std::numeric_limits<double>::max()))
+      return std::numeric_limits<double>::infinity();
     most = std::max(most, off);
   }
   return most == 0 ? 0 : most / scale;
@@ -160,13 +160,13 @@ std::string EngineCase::text() const {
 
 std::vector<EngineCase> engine_cases(bool large) {
   std::vector<Shape> shapes{
-      shape(Form::multihead, 5, 16, 2, 1),  shape(Form::multihead, 16, 64, 4, 2),
-      shape(Form::multihead, 3, 48, 2, 1),  shape(Form::multihead, 9, 32, 1, 1),
-      shape(Form::multihead, 3, 10, 5, 1),  shape(Form::multihead, 6, 20, 2, 2),
-      shape(Form::multihead, 6, 64, 8, 1),  shape(Form::dot, 6, 24, 1, 1),
-      shape(Form::dot, 6, 64, 1, 1),        shape(Form::dot, 6, 72, 1, 1),
-      shape(Form::additive, 5, 20, 1, 2),   shape(Form::induced, 5, 20, 2, 2),
-      shape(Form::induced, 5, 64, 4, 1),    shape(Form::none, 5, 20, 1, 2)};
+      shape(Form::multihead, 5, 16, 2, 1), shape(Form::multihead, 16, 64, 4, 2),
+      shape(Form::multihead, 3, 48, 2, 1), shape(Form::multihead, 9, 32, 1, 1),
+      shape(Form::multihead, 3, 10, 5, 1), shape(Form::multihead, 6, 20, 2, 2),
+      shape(Form::multihead, 6, 64, 8, 1), shape(Form::dot, 6, 24, 1, 1),
+      shape(Form::dot, 6, 64, 1, 1),       shape(Form::dot, 6, 72, 1, 1),
+      shape(Form::additive, 5, 20, 1, 2),  shape(Form::induced, 5, 20, 2, 2),
+      shape(Form::induced, 5, 64, 4, 1),   shape(Form::none, 5, 20, 1, 2)};
   for (const int heads : {5, 6, 7})  // head widths of 40, 48, 56
     shapes.push_back(shape(Form::dot, 4, 8 * heads, 1, 1));
   shapes[0].temperature = 0.5;
@@ -217,17 +217,17 @@ std::vector<ArrayError> compare_engines(const attention::Engine& exact,
   const double all = largest(want.gradient);
   for (const attention::Tensor& t : attention::layout(c.shape)) {
     const auto part = [&](const std::vector<float>& from) {
-      return std::span<const float>(from).subspan(static_cast<std::size_t>(t.offset),
-                                                  static_cast<std::size_t>(t.rows) *
-                                                      static_cast<std::size_t>(t.cols));
+      return std::span<const float>(from).subspan(
+          static_cast<std::size_t>(t.offset),
+          static_cast<std::size_t>(t.rows) * static_cast<std::size_t>(t.cols));
     };
     const auto exact_part = part(want.gradient);
     std::string name = t.name;
     if (name.starts_with("layer")) name.erase(0, name.find('.') + 1);
-    errors.push_back({"by " + name,
-                      error_of(exact_part, part(got.gradient),
-                               std::max(largest(exact_part), kSmall * all)),
-                      true});
+    errors.push_back(
+        {"by " + name,
+         error_of(exact_part, part(got.gradient), std::max(largest(exact_part), kSmall * all)),
+         true});
   }
   return errors;
 }
@@ -343,9 +343,8 @@ std::vector<ArrayError> compare_core(cuda::Core& core, const cuda::CoreShape& s,
             b.push_back(got[static_cast<std::size_t>((e * s.nodes + i) * stride + col + c)]);
         // One node alone has no gradient by its score: what is left is the rounding of numbers
         // about 1.
-        const double error = which == 0
-                                 ? error_by_rows(a, b, static_cast<std::size_t>(s.size))
-                                 : error_of(a, b, s.nodes == 1 ? 1 : largest(a));
+        const double error = which == 0 ? error_by_rows(a, b, static_cast<std::size_t>(s.size))
+                                        : error_of(a, b, s.nodes == 1 ? 1 : largest(a));
         errors[which].error = std::max(errors[which].error, error);
       };
       const std::int64_t at = std::int64_t{h} * s.size;
@@ -362,9 +361,12 @@ namespace {
 /// Half a unit in the last place of numbers about 1.
 double rounding(cuda::Precision precision) {
   switch (precision) {
-    case cuda::Precision::tf32: return 0x1p-12;
-    case cuda::Precision::bf16: return 0x1p-9;
-    default: return 0x1p-22;
+    case cuda::Precision::tf32:
+      return 0x1p-12;
+    case cuda::Precision::bf16:
+      return 0x1p-9;
+    default:
+      return 0x1p-22;
   }
 }
 
@@ -372,16 +374,18 @@ double rounding(cuda::Precision precision) {
 
 double allowed_of_core(cuda::Precision precision) {
   switch (precision) {
-    case cuda::Precision::tf32: return 2e-2 / 8;  // three bits more than bf16
-    case cuda::Precision::bf16: return 2e-2;
-    default: return 1e-5;
+    case cuda::Precision::tf32:
+      return 2e-2 / 8;  // three bits more than bf16
+    case cuda::Precision::bf16:
+      return 2e-2;
+    default:
+      return 1e-5;
   }
 }
 
 double allowed_of_encoder(cuda::Precision precision, bool gradient) {
   const double places = gradient ? 40 : 20;
-  return std::min(places * rounding(precision),
-                  precision == cuda::Precision::fp32 ? 1e-5 : 1.0);
+  return std::min(places * rounding(precision), precision == cuda::Precision::fp32 ? 1e-5 : 1.0);
 }
 
 }  // namespace cra::tools

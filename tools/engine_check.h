@@ -30,8 +30,8 @@ std::vector<EngineCase> engine_cases(bool large);
 /// relative to the largest number of the row; of gradients to the largest of the tensor or head,
 /// and a tensor that is small beside the others counts as a tenth of their largest.
 struct ArrayError {
-  std::string name;       ///< "embedding", "received", or of a gradient e.g. "by query.weight"
-  double error = 0;       ///< infinite when one of the two is not a number
+  std::string name;  ///< "embedding", "received", or of a gradient e.g. "by query.weight"
+  double error = 0;  ///< infinite when one of the two is not a number
   bool gradient = false;
 };
 
