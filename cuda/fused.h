@@ -76,7 +76,7 @@ struct FusedKernel {
   using Args = FusedArgs<P>;
   using S = Stored<P>;
   /// Tiles of nodes that are looked at together: as many as there are registers for.
-  static constexpr int kTogether = kWarps == 16 && kWidth == 8 ? 2 : 4;
+  static constexpr int kTogether = kWarps < 16 || kWidth < 8 ? 4 : kHead < 4 ? 2 : 1;
 
   template <class Block>
   CRA_KERNEL static void run(Block& block, const Args& a) {
