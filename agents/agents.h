@@ -44,6 +44,8 @@ class Policy {
   virtual ~Policy() = default;
   /// An actor for up to `envs` environments.
   virtual std::unique_ptr<Actor> actor(std::int64_t envs) const = 0;
+  /// As attention::Engine::wanted_batch().
+  virtual std::int64_t wanted_batch() const { return 0; }
 };
 
 /// Decides with the future in hand, which no policy can: it tells what better forecasts would be

@@ -7,7 +7,7 @@
 namespace cra::agents {
 namespace {
 
-constexpr std::int64_t kTile = 16;  // environments that run together; fixed, so results are too
+constexpr std::int64_t kTile = 16;  // environments that run together on the CPU
 
 using Column = std::vector<double>;
 
@@ -54,6 +54,9 @@ std::unique_ptr<Actor> actor_of(const Oracle& oracle, const sim::Exogenous& x, s
   return oracle.actor(x, envs);
 }
 
+std::int64_t together(const Policy& policy) { return std::max(kTile, policy.wanted_batch()); }
+std::int64_t together(const Oracle&) { return kTile; }
+
 const sim::Batch& shown(const Policy&, sim::Sight& sight, const sim::Batch& b) {
   return sight.look(b);
 }
@@ -72,8 +75,10 @@ struct Decided {
 template <class Who, class Before, class After>
 void run_episodes(const Who& who, const sim::Params& p, const sim::Exogenous& x,
                   std::int64_t episodes, Before before, After after) {
-  for_each_tile(tiles_of(episodes, kTile), [&](std::int64_t tile) {
-    const std::int64_t first = tile * kTile, count = std::min(kTile, episodes - first);
+  const std::int64_t size_of_tile = together(who);
+  for_each_tile(tiles_of(episodes, size_of_tile), [&](std::int64_t tile) {
+    const std::int64_t first = tile * size_of_tile;
+    const std::int64_t count = std::min(size_of_tile, episodes - first);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), first);
     sim::Batch batch = sim::reset(p, x, std::move(rows));

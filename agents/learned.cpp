@@ -32,6 +32,7 @@ class LearnedPolicy : public Policy {
   std::unique_ptr<Actor> actor(std::int64_t envs) const override {
     return std::make_unique<LearnedActor>(*net_, envs);
   }
+  std::int64_t wanted_batch() const override { return net_->engine().wanted_batch(); }
 
  private:
   std::shared_ptr<const LearnedNet> net_;

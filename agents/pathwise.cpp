@@ -9,7 +9,9 @@
 namespace cra::agents {
 namespace {
 
-constexpr std::int64_t kTile = 8;  // episodes that run together; fixed, so results are too
+// Episodes that run together on the CPU; fixed, so results are too. Gradients are added by tiles:
+// a device that wants larger ones rounds differently, as it does anyway.
+constexpr std::int64_t kTile = 8;
 
 /// What the reverse sweep needs of one slot.
 struct Moment {
@@ -188,14 +190,16 @@ class Sweep {
 
 PathwiseGradient pathwise_gradient(const LearnedNet& net, const sim::Params& p,
                                    const sim::Exogenous& x) {
-  const std::int64_t tiles = tiles_of(x.episodes, kTile);
+  const std::int64_t size_of_tile = std::max(kTile, net.engine().wanted_batch());
+  const std::int64_t tiles = tiles_of(x.episodes, size_of_tile);
   const double per_slot = 1 / (static_cast<double>(x.episodes) * x.slots);
   const auto size = static_cast<std::size_t>(net.theta_layout().size());
   std::vector<Part> parts(static_cast<std::size_t>(tiles));
   for_each_tile(tiles, [&](std::int64_t tile) {
     Part& part = parts[static_cast<std::size_t>(tile)];
     part.gradient.assign(size, 0);
-    Sweep sweep(net, p, x, tile * kTile, std::min(kTile, x.episodes - tile * kTile));
+    const std::int64_t first = tile * size_of_tile;
+    Sweep sweep(net, p, x, first, std::min(size_of_tile, x.episodes - first));
     sweep.forward(part);
     sweep.backward(per_slot, part);
   });

@@ -5,8 +5,7 @@
 namespace cra::agents {
 namespace {
 
-constexpr std::int64_t kTile =
-    16;  // environments that roll out together; fixed, so results are too
+constexpr std::int64_t kTile = 16;  // environments that roll out together on the CPU
 
 }  // namespace
 
@@ -39,8 +38,9 @@ Rollout roll_out(const LearnedNet& net, const float* value_head, const sim::Para
   const auto row_features = static_cast<std::ptrdiff_t>(nodes) * r.feature_count;
   const Distribution around = net.distribution();
 
-  for_each_tile(tiles_of(envs, kTile), [&](std::int64_t tile) {
-    const std::int64_t first = tile * kTile, count = std::min(kTile, envs - first);
+  const std::int64_t together = std::max(kTile, net.engine().wanted_batch());
+  for_each_tile(tiles_of(envs, together), [&](std::int64_t tile) {
+    const std::int64_t first = tile * together, count = std::min(together, envs - first);
     std::vector<std::int64_t> rows;
     for (std::int64_t e = first; e < first + count; ++e) rows.push_back(e / replicas);
     sim::Batch b = sim::reset(pool, x, std::move(rows));

@@ -6,7 +6,7 @@
 namespace cra::agents {
 namespace {
 
-constexpr std::int64_t kChunk = 64;  // environment-slots whose gradient is summed together
+constexpr std::int64_t kChunk = 64;  // environment-slots whose gradient the CPU sums together
 
 /// -min(ratio A, clip(ratio) A), and its derivative by log ratio.
 struct Clipped {
@@ -79,7 +79,8 @@ SurrogateGradient surrogate_gradient(const LearnedNet& net, const float* value_h
   const std::size_t size =
       theta_size + (value_head != nullptr ? static_cast<std::size_t>(layout.width) + 1 : 0);
   const auto total = static_cast<std::int64_t>(steps.size());
-  const std::int64_t chunks = tiles_of(total, kChunk);
+  const std::int64_t together = std::max(kChunk, net.engine().wanted_batch());
+  const std::int64_t chunks = tiles_of(total, together);
   const double per_step = 1 / static_cast<double>(total);
   const int nodes = r.shape.nodes;
   const std::ptrdiff_t row_features = std::ptrdiff_t{nodes} * r.feature_count;
@@ -90,7 +91,7 @@ SurrogateGradient surrogate_gradient(const LearnedNet& net, const float* value_h
   std::vector<Part> parts(static_cast<std::size_t>(chunks));
 
   for_each_tile(chunks, [&](std::int64_t chunk) {
-    const std::int64_t first = chunk * kChunk, count = std::min(kChunk, total - first),
+    const std::int64_t first = chunk * together, count = std::min(together, total - first),
                        rows = count * nodes;
     std::vector<float> x(static_cast<std::size_t>(rows * r.feature_count));
     for (std::int64_t i = 0; i < count; ++i)

@@ -223,6 +223,10 @@ class Engine {
 
   const Shape& shape() const { return shape_; }
 
+  /// Environments that a call should hold to keep the device busy, where the caller can choose;
+  /// 0: as the caller likes, many small calls on many threads.
+  virtual std::int64_t wanted_batch() const { return 0; }
+
   /// Room for up to `envs` environments of exactly `nodes` nodes.
   std::unique_ptr<Cache> make_cache(std::int64_t envs, int nodes) const;
 

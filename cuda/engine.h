@@ -49,6 +49,9 @@ class DeviceEngine : public attention::Engine {
   DeviceEngine(const attention::Shape& s, std::function<M()> machine)
       : Engine(s), packing_(s), encoder_(s, packing_), machine_(std::move(machine)) {}
 
+  /// What fills a large GPU even at 16 nodes: a warp per environment.
+  std::int64_t wanted_batch() const override { return 4096; }
+
  protected:
   using Mine = DeviceCache<M, P>;
   std::unique_ptr<attention::Cache> do_make_cache(std::int64_t envs, int nodes) const override {

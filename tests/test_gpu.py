@@ -20,10 +20,11 @@ def cra(*words, code=0):
 
 
 def learned(folder, name, *words):
-    """The run's JSON without what depends on when and where, and its learned policy's cost."""
+    """Cost of the learned policy, and by how much it beats the best heuristic."""
     report = json.loads(cra("run", SCENARIO, "--json", "--quiet", "--out",
                             str(pathlib.Path(folder) / name), *words))
-    return report, report["learned"]["cost"]
+    policy = next(p for p in report["policies"] if p["kind"] == "learned")
+    return policy["cost"], policy["paired_difference"]
 
 
 def main():
@@ -32,15 +33,18 @@ def main():
         return 77
     print(cra("gpu-check"))
     with tempfile.TemporaryDirectory() as folder:
-        _, cpu = learned(folder, "cpu.h5", "--device", "cpu")
-        _, first = learned(folder, "first.h5", "--device", "cuda")
-        _, again = learned(folder, "again.h5", "--device", "cuda")
+        cpu, cpu_verdict = learned(folder, "cpu.h5", "--device", "cpu")
+        first, verdict = learned(folder, "first.h5", "--device", "cuda")
+        again, _ = learned(folder, "again.h5", "--device", "cuda")
     if first != again:
         print(f"two runs on the GPU differ: cost {first} and {again}")
         return 1
     # Training amplifies roundings, but a run this short not by much.
     if abs(first - cpu) > 0.02 * abs(cpu):
         print(f"cost {first} on the GPU, {cpu} on the CPU")
+        return 1
+    if abs(verdict - cpu_verdict) > 0.02 * abs(cpu):
+        print(f"difference to the best heuristic {verdict} on the GPU, {cpu_verdict} on the CPU")
         return 1
     print(f"learned cost {first} on the GPU, {cpu} on the CPU")
     return 0

@@ -89,6 +89,14 @@ Device device_of(const std::string& text) {
   throw UsageError("--device is \"" + text + "\", expected auto, cpu or cuda");
 }
 
+cuda::Precision precision_of(const std::string& text) {
+  const auto& names = Choices<cuda::Precision>::names;
+  const auto* const found = std::find(names.begin(), names.end(), text);
+  if (found == names.end())
+    throw UsageError("--precision is \"" + text + "\", expected fp32, tf32 or bf16");
+  return static_cast<cuda::Precision>(found - names.begin());
+}
+
 bool ends_in(const std::string& word, std::string_view end) {
   return word.size() > end.size() && word.substr(word.size() - end.size()) == end;
 }
@@ -119,6 +127,7 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   if (name == "report") a.report = true;
   if (name == "once") a.once = true;
   if (name == "emulate") a.emulate = true;
+  if (name == "brief") a.brief = true;
   if (name == "rounds")
     a.rounds = static_cast<int>(whole_number("--rounds", values.at(0), 1, 1000));
   if (name == "describe") a.describe = true;
@@ -141,6 +150,7 @@ void store(Arguments& a, const std::string& name, const std::vector<std::string>
   }
   if (name == "episodes") a.episodes = whole_number("--episodes", values.at(0), 1, 1000000);
   if (name == "device") a.device = device_of(values.at(0));
+  if (name == "precision") a.precision = precision_of(values.at(0));
   if (name == "out") a.out = values.at(0);
   if (name == "csv" || name == "minari" || name == "onnx" || name == "safetensors")
     a.exports.emplace_back(name, values.at(0));
@@ -152,6 +162,7 @@ void check_stage(const Arguments& a) {
     if (given) throw UsageError(std::string(option) + " means nothing to cra bench " + a.files[0]);
   };
   if (a.files[0] != "cuda") unexpected(a.rounds > 0, "--rounds");
+  if (a.files[0] != "train") unexpected(a.device != Device::automatic, "--device");
   if (a.files[0] == "sim" || a.files[0] == "cuda") {
     if (a.files.size() > 1)
       throw UsageError("unexpected word \"" + a.files[1] + "\"; the form is: cra bench " +
@@ -186,6 +197,8 @@ void check_operands(const Arguments& a, const Command& c) {
   for (const std::string& f : a.files)
     if (f.empty()) throw UsageError(call + ": a file name is empty");
   if (c.bit == kBench) check_stage(a);
+  if (a.precision != cuda::Precision::fp32 && a.device != Device::cuda)
+    throw UsageError("--precision is how products are made on a GPU: it needs --device cuda");
   if (a.resume && a.force) {
     throw UsageError("--resume continues a run and --force starts it again: give one of them");
   }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/cuda.h"
 #include "sim/base.h"
 
 namespace cra::tools {
@@ -27,7 +28,8 @@ struct Arguments {
   int threads = 0;                             ///< 0 = choose
   std::int64_t episodes = 0;                   ///< of --episodes; 0 = choose
   Device device = Device::automatic;
-  std::string out;  ///< empty = the default path
+  cuda::Precision precision = cuda::Precision::fp32;  ///< of products on the GPU
+  std::string out;                                    ///< empty = the default path
   std::vector<std::pair<std::string, std::string>>
       exports;  ///< form and target, as given: {"csv", "tables"}
   bool resume = false, force = false, dry_run = false;
@@ -36,7 +38,7 @@ struct Arguments {
   std::string from;      ///< of --from
   bool report = false;   ///< of --report
   bool once = false;
-  bool emulate = false;  ///< of --emulate
+  bool emulate = false, brief = false;
   int rounds = 0;        ///< of --rounds; 0 = choose
   bool describe = false, keep_going = false, features = false;
   std::string against;  ///< of --against

@@ -3,8 +3,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -68,15 +71,18 @@ double median(std::vector<double> x) {
   return *middle;
 }
 
-/// Updates with one number of threads.
+/// Updates with one number of threads, on one device.
 struct Tally {
   int threads;
+  agents::Trainer* trainer;
+  std::string device = "cpu";
   std::vector<double> took{};        ///< seconds of each
   std::vector<double> cpu{};         ///< CPU seconds of each, of all threads
   agents::StageSeconds of_stages{};  ///< of all together
 };
 
-void update(agents::Trainer& trainer, Tally& tally) {
+void update(Tally& tally) {
+  agents::Trainer& trainer = *tally.trainer;
   omp_set_num_threads(tally.threads);
   const agents::StageSeconds before = trainer.seconds();
   const std::clock_t cpu = std::clock();
@@ -104,20 +110,32 @@ Json shares_of(const Tally& tally) {
   return shares;
 }
 
-/// Updates take turns with one thread and with many: what else the machine does meets both.
-void measure(const scenarios::Settings& s, const std::vector<int>& threads, Json& rows) {
+/// Updates take turns with one thread and with many, or with devices: what else the machine does
+/// meets all of them.
+void measure(const Arguments& a, const scenarios::Settings& s, const std::vector<int>& threads,
+             Json& rows) {
   if (!std::holds_alternative<agents::Pathwise>(s.agents.agent.learner))
     throw InputError(s.name +
                      ": cra bench train measures the learner apg; see --set agent.learner");
-  agents::Trainer trainer(endless(s.agents), s.attention, s.sim, static_cast<std::uint64_t>(s.seed),
-                          base_of(s), attention::make_cpu_engine);
-  trainer.start();
-  trainer.update();  // the first one meets cold caches
+  const auto trainer_on = [&](const agents::EngineFactory& engine) {
+    auto t =
+        std::make_unique<agents::Trainer>(endless(s.agents), s.attention, s.sim,
+                                          static_cast<std::uint64_t>(s.seed), base_of(s), engine);
+    t->start();
+    t->update();  // the first one meets cold caches
+    return t;
+  };
+  const auto cpu = trainer_on(attention::make_cpu_engine);
+  std::unique_ptr<agents::Trainer> gpu;
   std::vector<Tally> tallies;
-  for (const int t : threads) tallies.push_back({t});
+  for (const int t : threads) tallies.push_back({t, cpu.get()});
+  if (a.device == Device::cuda) {
+    gpu = trainer_on(choose_engine(a, s));
+    tallies.push_back({threads.back(), gpu.get(), "cuda " + precision_name(a)});
+  }
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t round = 0; round < kMost; ++round) {
-    for (Tally& tally : tallies) update(trainer, tally);
+    for (Tally& tally : tallies) update(tally);
     const std::chrono::duration<double> so_far = std::chrono::steady_clock::now() - start;
     if (round + 1 >= kFewest && so_far.count() > kEnough) break;
   }
@@ -134,6 +152,7 @@ void measure(const scenarios::Settings& s, const std::vector<int>& threads, Json
                         {"width", s.attention.width},
                         {"slots", s.sim.workload.slots},
                         {"threads", tally.threads},
+                        {"device", tally.device},
                         {"updates", tally.took.size()},
                         {"update_s", seconds},
                         {"env_steps_per_s", steps / seconds},
@@ -144,25 +163,54 @@ void measure(const scenarios::Settings& s, const std::vector<int>& threads, Json
 }
 
 void print_table(const Json& report) {
-  std::vector<std::vector<std::string>> rows{{"nodes", "width", "slots", "episodes", "threads",
-                                              "env-steps/s", "of one thread's", "per CPU second",
-                                              "update"}},
-      shares{{"nodes", "threads", "draw", "plant", "adjoint", "features", "adjoint", "attention",
-              "gradient", "decision", "gradient", "trail", "Adam", "rest"}};
+  std::vector<std::vector<std::string>> rows{{"nodes", "width", "slots", "episodes", "device",
+                                              "threads", "env-steps/s", "of one thread's",
+                                              "per CPU second", "update"}},
+      shares{{"nodes", "episodes", "device", "threads", "draw", "plant", "adjoint", "features",
+              "adjoint", "attention", "gradient", "decision", "gradient", "trail", "Adam", "rest"}};
   for (const Json& r : report["train"]) {
     const std::string nodes = r["nodes"].dump(), threads = r["threads"].dump();
-    rows.push_back({nodes, r["width"].dump(), r["slots"].dump(), r["episodes"].dump(), threads,
+    const std::string episodes = r["episodes"].dump(), device = r["device"].get<std::string>();
+    rows.push_back({nodes, r["width"].dump(), r["slots"].dump(), episodes, device, threads,
                     count_words(r["env_steps_per_s"].get<double>()),
                     fixed(r["times_one_thread"].get<double>(), 2) + " x",
                     count_words(r["env_steps_per_cpu_s"].get<double>()),
                     fixed(1e3 * r["update_s"].get<double>(), 1) + " ms"});
-    std::vector<std::string> line{nodes, threads};
+    std::vector<std::string> line{nodes, episodes, device, threads};
     for (const auto& [stage, share] : r["shares"].items())
       line.push_back(fixed(100 * share.get<double>(), 1) + " %");
     shares.push_back(std::move(line));
   }
   print("Updates of apg, medians; " + report["processor"].get<std::string>() + "\n\n" +
-        table(rows, "rrrrrrrrr") + "\nShares of their time\n\n" + table(shares, "rrrrrrrrrrrrrr"));
+        table(rows, "rrrrlrrrrr") + "\nShares of their time\n\n" +
+        table(shares, "rrlrrrrrrrrrrrrr"));
+}
+
+/// For every pool the smallest batch from which on the GPU is faster than all threads of the CPU.
+void print_crossovers(const Json& report) {
+  std::map<std::pair<int, int>, std::map<int, std::array<double, 2>>> rates;  // by pool, batch
+  for (const Json& r : report["train"]) {
+    const bool gpu = r["device"] != "cpu";
+    double& best = rates[{r["nodes"].get<int>(), r["width"].get<int>()}][r["episodes"].get<int>()]
+                        [gpu ? 1 : 0];
+    best = std::max(best, r["env_steps_per_s"].get<double>());
+  }
+  for (const auto& [pool, of_batch] : rates) {
+    std::string from = "none of these";
+    for (auto it = of_batch.rbegin(); it != of_batch.rend() && it->second[1] > it->second[0]; ++it)
+      from = std::to_string(it->first).append(" episodes");
+    std::string line = "\n";
+    line.append(std::to_string(pool.first)).append(" nodes, width ");
+    line.append(std::to_string(pool.second)).append(": the GPU wins from ").append(from);
+    line.append(" on; times the CPU's rate:");
+    for (const auto& [batch, pair] : of_batch)
+      line.append(" ")
+          .append(fixed(pair[1] / pair[0], 2))
+          .append(" at ")
+          .append(std::to_string(batch));
+    print(line);
+  }
+  print("\n");
 }
 
 }  // namespace
@@ -173,19 +221,26 @@ int bench_train(const Arguments& a) {
   std::vector<Case> cases;
   for (std::size_t i = 1; i < a.files.size(); ++i) cases.push_back({a.files[i], {}});
   if (cases.empty()) cases = shapes();
+  // Where the GPU begins to pay is a question of the batch.
+  std::vector<std::int64_t> batches{a.episodes};
+  if (a.device == Device::cuda && a.episodes == 0) batches = {8, 64, 512, 4096};
   Json report{{"schema_version", 1},
               {"commit", commit()},
               {"processor", processor()},
               {"train", Json::array()}};
   for (Case& c : cases) {
     c.set.insert(c.set.end(), a.set.begin(), a.set.end());
-    if (a.episodes > 0) c.set.push_back("training.episodes=" + std::to_string(a.episodes));
-    measure(scenarios::load(c.file, c.set).settings, threads, report["train"]);
+    for (const std::int64_t episodes : batches) {
+      std::vector<std::string> set = c.set;
+      if (episodes > 0) set.push_back("training.episodes=" + std::to_string(episodes));
+      measure(a, scenarios::load(c.file, set).settings, threads, report["train"]);
+    }
   }
   if (a.json) {
     print(report.dump(2) + "\n");
   } else {
     print_table(report);
+    if (a.device == Device::cuda) print_crossovers(report);
   }
   return 0;
 }

@@ -32,9 +32,21 @@ int set_threads(const Arguments& a) {
 agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s) {
   if (a.device != Device::cuda) return attention::make_cpu_engine;
   const auto features = static_cast<int>(sim::feature_names(s.sim).size());
+  const cuda::Precision precision = a.precision;
   cuda::make_engine(attention::shape_of(s.attention, features, s.sim.pool.nodes,
-                                        static_cast<std::uint64_t>(s.seed)));
-  return [](const attention::Shape& shape) { return cuda::make_engine(shape); };
+                                        static_cast<std::uint64_t>(s.seed)),
+                    precision);
+  return [precision](const attention::Shape& shape) { return cuda::make_engine(shape, precision); };
+}
+
+std::string precision_name(const Arguments& a) {
+  return Choices<cuda::Precision>::names[static_cast<std::size_t>(a.precision)];
+}
+
+std::string device_text(const Arguments& a) {
+  if (a.device != Device::cuda) return "cpu";
+  std::string text = "cuda ";
+  return text.append(precision_name(a)).append(" (").append(cuda::devices().at(0)).append(")");
 }
 
 std::vector<std::string> baselines_of(const scenarios::Settings& s) {

@@ -37,6 +37,11 @@ int set_threads(const Arguments& a);
 /// before the work and not after the tuning.
 agents::EngineFactory choose_engine(const Arguments& a, const scenarios::Settings& s);
 
+/// "cpu", or e.g. "cuda bf16 (NVIDIA H100)", for the result.
+std::string device_text(const Arguments& a);
+/// "fp32", "tf32" or "bf16".
+std::string precision_name(const Arguments& a);
+
 /// Names of the baselines a scenario compares, in the order of the list of all.
 std::vector<std::string> baselines_of(const scenarios::Settings& s);
 

@@ -107,7 +107,7 @@ ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& 
   const scenarios::Settings& s = c.scenario.settings;
   Circumstances about{a.words, "", now_utc()};
   about.threads = set_threads(a);
-  about.device = a.device == Device::cuda ? "cuda" : "cpu";
+  about.device = device_text(a);
   const agents::EngineFactory engine = choose_engine(a, s);
   std::vector<Candidate> all;
   for (const Stored& from : stored)

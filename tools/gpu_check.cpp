@@ -56,12 +56,13 @@ std::string text_of(const cuda::CoreShape& s) {
 }
 
 void check_all(const Arguments& a, Precision p, Worst& worst) {
-  for (const cuda::CoreShape& s : core_shapes(!a.emulate)) {
+  const bool large = !a.emulate && !a.brief;
+  for (const cuda::CoreShape& s : core_shapes(large)) {
     const auto core = a.emulate ? cuda::make_emulated_core(s, p) : cuda::make_core(s, p);
     for (const ArrayError& e : compare_core(*core, s, p))
       worst.add(e, p, allowed_of_core(p), text_of(s));
   }
-  for (const EngineCase& c : engine_cases(!a.emulate)) {
+  for (const EngineCase& c : engine_cases(large)) {
     const auto exact = attention::make_exact_engine(c.shape);
     const auto other =
         a.emulate ? cuda::make_emulated_engine(c.shape, p) : cuda::make_engine(c.shape, p);

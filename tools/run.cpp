@@ -88,6 +88,14 @@ int show_finished(const Arguments& a, const std::optional<Original>& original,
   return finish(a, original, summary, headline_of(run, s.settings, path), run, out);
 }
 
+/// What a training's bits depend on beside the scenario.
+std::string program_of(const Arguments& a) {
+  std::string text = version();
+  text.append(" ").append(commit());
+  if (a.device == Device::cuda) text.append(" on a GPU in ").append(precision_name(a));
+  return text;
+}
+
 /// The checkpoint to go on from; none for a fresh run.
 std::optional<Checkpoint> find_checkpoint(const Arguments& a, const scenarios::Scenario& s,
                                           const std::string& path, const std::string& digest) {
@@ -100,7 +108,7 @@ std::optional<Checkpoint> find_checkpoint(const Arguments& a, const scenarios::S
   }
   Checkpoint c = unpack(fields);
   require_same_run(path, c.digest, c.resolved, digest, s);
-  const std::string program = version() + " " + commit();
+  const std::string program = program_of(a);
   if (c.program != program) {
     warn(path + " was written by cra " + c.program + ", this is " + program +
          ": the result may differ from an uninterrupted run");
@@ -129,7 +137,7 @@ class Session {
       record_.digest = run_digest(s);
       record_.resolved = s.resolved;
     }
-    record_.program = version() + " " + commit();
+    record_.program = program_of(arguments_);
     seconds_before_ = record_.seconds;
     if (record_.trainings.size() > static_cast<std::size_t>(training_.seeds))
       throw InputError("checkpoint: holds " + std::to_string(record_.trainings.size()) +
@@ -200,10 +208,13 @@ class Session {
   }
 
   void train_one(agents::Trainer& trainer, std::int64_t k, MetricsFile& metrics) {
-    const std::string which =
-        training_.seeds > 1 ? " " + std::to_string(k + 1) + " of " + std::to_string(training_.seeds)
-                            : "";
-    progress_.stage("training" + which, training_.updates, trainer.state().updates);
+    std::string stage = "training";
+    if (training_.seeds > 1)
+      stage.append(" ")
+          .append(std::to_string(k + 1))
+          .append(" of ")
+          .append(std::to_string(training_.seeds));
+    progress_.stage(stage, training_.updates, trainer.state().updates);
     while (!trainer.finished() && stop_requested() == nullptr) {
       const agents::UpdateStats u = update(trainer);
       metrics.add(k, u, rate_);
@@ -331,7 +342,7 @@ int run(const Arguments& a) {
 
   Circumstances about{a.words, run_digest(scenario), now_utc()};
   about.threads = set_threads(a);
-  about.device = a.device == Device::cuda ? "cuda" : "cpu";
+  about.device = device_text(a);
   const agents::EngineFactory engine = choose_engine(a, s);
   if (a.force) results::remove_checkpoint(out.checkpoint);
   std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
