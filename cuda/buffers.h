@@ -72,6 +72,8 @@ struct Buffers {
       const std::int64_t units = envs * s.heads;
       if (!needs_weights(s)) {
         l.log_sum = m.template array<float>(units * round8(static_cast<int>(lookers)));
+        // Pairs are read where one of the two may be padding.
+        m.zero(l.log_sum.data(), units * round8(static_cast<int>(lookers)));
         most_log = std::max(most_log, units * round8(static_cast<int>(lookers)));
         return l;
       }
@@ -112,6 +114,7 @@ struct Buffers {
     d_mixed = m.template array<S>(rows * std::max(h, d));
     d_x = m.template array<float>(rows * p.features.padded());
     log_mean = m.template array<float>(most_log);
+    m.zero(log_mean.data(), most_log);
     if (most_weights > 0) d_scores = m.template array<float>(most_weights);
     if (s.weights == attention::Weights::shuffled)
       d_weights = m.template array<float>(most_weights);

@@ -30,10 +30,13 @@ class CoreWork {
     d_qkv = m.template array<S>(rows_ * 3 * d);
     log_sum = m.template array<float>(units() * log_ld());
     mean = m.template array<float>(units() * log_ld());
+    // Pairs are read where one of the two may be padding.
+    m.zero(log_sum.data(), units() * log_ld());
+    m.zero(mean.data(), units() * log_ld());
   }
 
-  /// Bytes of device memory that a forward and a backward pass go through.
-  std::int64_t bytes() const { return rows_ * 8 * width() * static_cast<std::int64_t>(sizeof(S)); }
+  /// Bytes of device memory that a forward pass goes through.
+  std::int64_t bytes() const { return rows_ * 4 * width() * static_cast<std::int64_t>(sizeof(S)); }
 
   void forward(M& m) const {
     with_tiles([&](auto tiles) {

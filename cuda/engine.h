@@ -3,29 +3,31 @@
 
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <mutex>
 
 #include <utility>
+#include <vector>
 
 #include "cuda/encoder.h"
 
 namespace cra::cuda {
 
+/// All that a cache has on a device: a stream, buffers, and staging memory beside them.
 template <class M, Precision P>
-class DeviceCache : public attention::Cache {
- public:
-  DeviceCache(const attention::Shape& s, const Packing& p, std::int64_t envs, int nodes, M on)
-      : Cache(s, envs, nodes),
-        machine(std::move(on)),
-        b(machine, s, p, envs, nodes),
+struct DeviceState {
+  DeviceState(const attention::Shape& s, const Packing& p, std::int64_t envs, int of_nodes, M on)
+      : machine(std::move(on)),
+        b(machine, s, p, envs, of_nodes),
         room(envs),
-        nodes(nodes),
+        nodes(of_nodes),
         parameters(machine.template staging<float>(p.parameters)),
-        x(machine.template staging<float>(envs * nodes * p.features.padded())),
-        h(machine.template staging<float>(envs * nodes * p.plain.padded())),
+        x(machine.template staging<float>(envs * of_nodes * p.features.padded())),
+        h(machine.template staging<float>(envs * of_nodes * p.plain.padded())),
         gradient(machine.template staging<float>(p.parameters)),
         first(machine.template staging<std::int64_t>(envs + 1)),
-        number(machine.template staging<int>(envs * nodes)),
-        place(machine.template staging<int>(envs * nodes)) {}
+        number(machine.template staging<int>(envs * of_nodes)),
+        place(machine.template staging<int>(envs * of_nodes)) {}
 
   M machine;
   Buffers<M, P> b;
@@ -42,6 +44,50 @@ class DeviceCache : public attention::Cache {
   Staging<int> number, place;
 };
 
+/// States of caches that are gone, for those to come: callers make a cache for every episode or
+/// minibatch, which on a device takes longer than the pass.
+template <class State>
+class Pool {
+ public:
+  /// Null: there is none of that size.
+  std::unique_ptr<State> take(std::int64_t room, int nodes) {
+    const std::lock_guard<std::mutex> lock(guard_);
+    for (auto& s : free_)
+      if (s->room == room && s->nodes == nodes) {
+        std::unique_ptr<State> taken = std::move(s);
+        std::swap(s, free_.back());
+        free_.pop_back();
+        return taken;
+      }
+    return nullptr;
+  }
+  void give(std::unique_ptr<State> s) {
+    constexpr std::size_t kMost = 8;
+    const std::lock_guard<std::mutex> lock(guard_);
+    if (free_.size() == kMost) free_.erase(free_.begin());
+    free_.push_back(std::move(s));
+  }
+
+ private:
+  std::mutex guard_;
+  std::vector<std::unique_ptr<State>> free_;
+};
+
+template <class M, Precision P>
+class DeviceCache : public attention::Cache {
+ public:
+  using State = DeviceState<M, P>;
+  DeviceCache(const attention::Shape& s, std::unique_ptr<State> of,
+              std::shared_ptr<Pool<State>> pool)
+      : Cache(s, of->room, of->nodes), state(std::move(of)), pool_(std::move(pool)) {}
+  ~DeviceCache() override { pool_->give(std::move(state)); }
+
+  std::unique_ptr<State> state;
+
+ private:
+  std::shared_ptr<Pool<State>> pool_;
+};
+
 template <class M, Precision P>
 class DeviceEngine : public attention::Engine {
  public:
@@ -53,9 +99,11 @@ class DeviceEngine : public attention::Engine {
   std::int64_t wanted_batch() const override { return 4096; }
 
  protected:
-  using Mine = DeviceCache<M, P>;
+  using Mine = DeviceState<M, P>;
   std::unique_ptr<attention::Cache> do_make_cache(std::int64_t envs, int nodes) const override {
-    return std::make_unique<Mine>(shape(), packing_, envs, nodes, machine_());
+    std::unique_ptr<Mine> state = pool_->take(envs, nodes);
+    if (!state) state = std::make_unique<Mine>(shape(), packing_, envs, nodes, machine_());
+    return std::make_unique<DeviceCache<M, P>>(shape(), std::move(state), pool_);
   }
 
   void do_forward(std::span<const float> parameters, View<const float> x, int nodes,
@@ -168,9 +216,9 @@ class DeviceEngine : public attention::Engine {
 
  private:
   static Mine& mine(attention::Cache& cache) {
-    auto* const c = dynamic_cast<Mine*>(&cache);
+    auto* const c = dynamic_cast<DeviceCache<M, P>*>(&cache);
     CRA_CHECK(c != nullptr, "attention: this cache was made by the engine of another device");
-    return *c;
+    return *c->state;
   }
 
   static std::int64_t start(const Mine& c, std::int64_t e) {
@@ -279,6 +327,7 @@ class DeviceEngine : public attention::Engine {
   Packing packing_;
   DeviceEncoder<M, P> encoder_;
   std::function<M()> machine_;
+  std::shared_ptr<Pool<Mine>> pool_ = std::make_shared<Pool<Mine>>();
 };
 
 }  // namespace cra::cuda

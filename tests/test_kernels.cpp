@@ -338,6 +338,26 @@ TEST_CASE("engine: new parameters are taken, old ones are not kept") {
   CHECK(forward(1) == first);
 }
 
+TEST_CASE("engine: a cache that takes over the memory of another knows nothing of it") {
+  const attention::Shape s = plain_shape();
+  const auto engine = make_emulated_engine(s, Precision::fp32);
+  const std::vector<float> theta = attention::initial_parameters(s, 1), x = numbers(9 * 5);
+  const Output fresh = run(*engine, theta, x, 9);
+  std::vector<std::uint8_t> present(9, 1);
+  present[4] = 0;
+  const Output some =
+      run(*engine, attention::initial_parameters(s, 2), x, 9, {present.data(), 1, 9});
+  CHECK(some.h != fresh.h);
+  const Output again = run(*engine, theta, x, 9);
+  CHECK(again.h == fresh.h);
+  CHECK(again.gradient == fresh.gradient);
+  // Nor does it hold a pass.
+  const auto cache = engine->make_cache(1, 9);
+  std::vector<float> received(9);
+  CHECK_THROWS_WITH_AS(engine->received(*cache, {received.data(), 1, 9}),
+                       "attention: the cache holds no forward pass yet", Error);
+}
+
 TEST_CASE("engine: a cache of another device is refused") {
   const attention::Shape s = plain_shape();
   const auto cpu = attention::make_cpu_engine(s);
