@@ -10,11 +10,14 @@
 #include "agents/gamma_functions.h"
 #include "agents/learned.h"
 #include "agents/simplex.h"
+#include "four_point.h"
 #include "short_training.h"
 
 using namespace cra;
 using namespace cra::agents;
+using cra::testing::check_gradient;
 using cra::testing::every_kind;
+using cra::testing::slope;
 
 namespace {
 
@@ -26,24 +29,6 @@ Numbers some(int n, int which) {
   for (int i = 0; i < n; ++i)
     x.push_back(0.2 + 1.8 * Draws(3, EpisodeSet::tuning, which, Stream::noise, i, 0).uniform());
   return x;
-}
-
-/// Four-point difference: truncation h^4, rounding 1e-16 / h; at h = 1e-3 both below 1e-11.
-template <class F>
-double slope(F f, double& x) {
-  const double at = x, h = 1e-3;
-  const auto shifted = [&](double by) {
-    x = at + by * h;
-    return f();
-  };
-  const double d = (8 * (shifted(1) - shifted(-1)) - (shifted(2) - shifted(-2))) / (12 * h);
-  x = at;
-  return d;
-}
-
-/// The gradients of the brief are asked for at 1e-6; the absolute part is the differences' own.
-void check_gradient(double found, double numeric) {
-  CHECK(std::fabs(found - numeric) <= 1e-6 * std::fabs(numeric) + 1e-9);
 }
 
 Proposal proposal(const Numbers& base, const Numbers& residual) {

@@ -9,6 +9,7 @@
 
 #include "agents/learned.h"
 #include "agents/marginal_value.h"
+#include "four_point.h"
 #include "pools.h"
 #include "short_training.h"
 
@@ -16,10 +17,12 @@ using namespace cra;
 using namespace cra::agents;
 using cra::testing::base_rule;
 using cra::testing::busy_ring_of_three;
+using cra::testing::check_gradient;
 using cra::testing::every_kind;
 using cra::testing::must_resolve;
 using cra::testing::name_of;
 using cra::testing::short_training;
+using cra::testing::slope;
 
 namespace {
 
@@ -33,23 +36,6 @@ Numbers some(std::size_t count, double scale, int which) {
         scale *
         Draws(3, EpisodeSet::tuning, which, Stream::noise, static_cast<int>(i), 0).normal());
   return x;
-}
-
-/// Four-point difference: truncation h^4, rounding 1e-16 / h; at h = 1e-3 both below 1e-11.
-template <class F>
-double slope(F f, double& x) {
-  const double at = x, h = 1e-3;
-  const auto shifted = [&](double by) {
-    x = at + by * h;
-    return f();
-  };
-  const double d = (8 * (shifted(1) - shifted(-1)) - (shifted(2) - shifted(-2))) / (12 * h);
-  x = at;
-  return d;
-}
-
-void check_gradient(double found, double numeric) {
-  CHECK(std::fabs(found - numeric) <= 1e-6 * std::fabs(numeric) + 1e-9);
 }
 
 template <class T>

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """What does attention buy, what does the pathwise gradient buy? Every kind, control and learner, side by side.
 
-usage: tools/ablation.py CRA SCENARIO.yaml [--seeds K] [--updates U] [--set KEY=VALUE ...] > TABLE.md
+usage: tools/ablation.py CRA SCENARIO.yaml [--seeds K] [--updates U] [--set KEY=VALUE] [--only NAME ...] > TABLE.md
 
 Runs CRA once for each row, on the same test episodes, with K trainings of U updates each (default 2 of 300; 0 = those of
 the scenario). All rows simulate the same number of env-steps: an update is 32 episodes for `apg`, 4 episodes with 8
 replicas for learners that explore, 2 episodes for each of the 16 candidates of `es`. Learners that explore are run
 from equal shares, as `apg` is, and from the best tuned heuristic, which `es` needs.
+
+--only leaves out every row whose name, the first column, matches none of the given shell patterns: --only '*base best'
 """
 import argparse
+import fnmatch
 import json
 import pathlib
 import statistics
@@ -47,6 +50,14 @@ def run(cra, scenario, overrides):
     return json.loads(done.stdout)
 
 
+def chosen(patterns):
+    """The rows that a pattern names; a pattern that names none is a slip that must not pass as an empty table."""
+    for p in patterns:
+        if not any(fnmatch.fnmatchcase(title, p) for title, _ in ROWS):
+            sys.exit(f"--only: no row is named {p!r}; the rows are\n  " + "\n  ".join(title for title, _ in ROWS))
+    return [row for row in ROWS if any(fnmatch.fnmatchcase(row[0], p) for p in patterns)]
+
+
 def line(title, found):
     own = next(p for p in found["policies"] if p["kind"] == "learned")
     costs = [s["cost"] for s in found["training"]["seeds"]]
@@ -59,17 +70,20 @@ def line(title, found):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n\n")[0])
+    usage, explanation = __doc__.split("usage: ")[1].split("\n\n", 1)
+    parser = argparse.ArgumentParser(usage=usage, description=explanation,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cra")
     parser.add_argument("scenario")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME")
     a = parser.parse_args()
     given = [f"training.seeds={a.seeds}", "evaluation.planners=false", *a.set]
     if a.updates > 0:
         given.append(f"training.updates={a.updates}")
-    for i, (title, overrides) in enumerate(ROWS):
+    for i, (title, overrides) in enumerate(chosen(a.only)):
         found = run(a.cra, a.scenario, given + overrides)
         if i == 0:
             best = next(p for p in found["policies"] if p["name"] == found["best_heuristic"])
