@@ -51,7 +51,8 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
   if (std::holds_alternative<Evolution>(p.agent.learner) && is_known(p.agent.base) &&
       misfit(p.agent.base).empty() && baseline_knobs(p.agent.base, pool).empty())
     problems.push_back({"agent.base", "is \"" + p.agent.base +
-                                          "\", which has no knobs, and es moves nothing else"});
+                                          "\", which has no knobs, and es moves nothing else; "
+                                          "agent.base=best would do"});
   const std::int64_t limit = sim::evaluation_limit(pool);
   if (p.evaluation.episodes > limit)
     problems.push_back({"evaluation.episodes", "is " + std::to_string(p.evaluation.episodes) +

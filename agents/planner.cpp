@@ -118,8 +118,10 @@ class Planner : public Actor {
     begin(b);
     improve(now);
     decide(best_.data(), decisions);
-    // The plan of the next slot starts where this one ends, one slot on.
-    logits_.assign(best_.begin() + static_cast<std::ptrdiff_t>(b.envs * size_), best_.end());
+    // The plan of the next slot starts where this one ends, one slot on; one of a single slot has
+    // nothing else to go on with than that slot.
+    const std::ptrdiff_t row = b.envs * size_;
+    logits_.assign(best_.begin() + (slots_ > 1 ? row : 0), best_.end());
   }
 
  private:

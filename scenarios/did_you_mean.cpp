@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "scenarios/scenario.h"
@@ -56,6 +58,27 @@ std::string did_you_mean(const std::string& found, const std::vector<std::string
     }
   }
   return best;
+}
+
+std::string near_file(const std::string& path, const std::string& ending) {
+  namespace fs = std::filesystem;
+  constexpr int kMost = 10000;  // of a folder
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  const fs::path whole(path);
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::directory_iterator it(whole.has_parent_path() ? whole.parent_path() : fs::path("."), error);
+  for (int i = 0; !error && i < kMost && it != fs::directory_iterator(); ++i, it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    // what nobody can type, or print without harm, is not what was meant
+    if (name.ends_with(ending) && std::none_of(name.begin(), name.end(), control))
+      names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  std::string found = whole.filename().string();
+  if (!found.ends_with(ending)) found += ending;
+  const std::string near = did_you_mean(found, names);
+  return near.empty() ? "" : (whole.parent_path() / near).string();
 }
 
 }  // namespace cra::scenarios

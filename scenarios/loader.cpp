@@ -49,7 +49,12 @@ std::string read_file(const std::string& path) {
   if (fs::is_directory(path, error)) refuse_file(path, "a folder, expected a scenario file");
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  if (!in) refuse_file(path, "cannot be read: " + std::generic_category().message(errno));
+  if (!in) {
+    const int why = errno;
+    const std::string near = why == ENOENT ? near_file(path, ".yaml") : "";
+    refuse_file(path, "cannot be read: " + std::generic_category().message(why) +
+                          (near.empty() ? "" : "; did you mean " + in_quotes(near) + "?"));
+  }
   std::string text(kMaxScenarioBytes + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (in.bad()) refuse_file(path, "cannot be read to its end");

@@ -122,5 +122,8 @@ std::string keys_json_schema();
 /// The closest of `known` when at most two edits (Damerau-Levenshtein) away, case aside, else "".
 /// Serves flags, subcommands, overrides, keys and enum values alike.
 std::string did_you_mean(const std::string& found, const std::vector<std::string>& known);
+/// The file that a path without one was meant to name: the closest name in its folder, as a path.
+/// \param ending  of the names that count, ".yaml"; a path without it is taken to lack it. "": all
+std::string near_file(const std::string& path, const std::string& ending);
 
 }  // namespace cra::scenarios

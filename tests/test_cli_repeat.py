@@ -188,10 +188,50 @@ class Repeat(unittest.TestCase):
         said = self.call("run", "--from", "s.h5", "--out", "r3.h5", code=3).stderr
         self.assertIn("cra: error: s.h5: a log or a curve changed since that run", said)
         self.assertFalse((self.folder / "r3.h5").exists())
-        # Of an evaluation no digest is kept.
+        self.assertIn("\n  --set workload.parts.0.file=PATH names another place\n", said)
+
+    def test_the_log_of_an_evaluation_is_held_to_its_digest(self):
+        (self.folder / "logs").mkdir()
+        (self.folder / "logs/log.csv").write_text(log(5))
+        (self.folder / "s.yaml").write_text(LOGGED)
         self.call("evaluate", "s.yaml", "--policy", "uniform", "--out", "e.h5")
-        said = self.call("run", "--from", "e.h5", "--out", "e2.h5").stderr
-        self.assertIn("e.h5 records no digest of its logs and curves", said)
+        self.call("run", "s.yaml", "--out", "s.h5")
+        with h5py.File(self.folder / "e.h5") as one, h5py.File(self.folder / "s.h5") as two:
+            self.assertEqual(one.attrs["run_digest"], two.attrs["run_digest"])
+        self.assertEqual(self.call("run", "--from", "e.h5", "--out", "e2.h5", "--quiet").stderr, "")
+        # An evaluation of the same scenario is not the end of its training.
+        said = self.call("run", "s.yaml", "--out", "e.h5", "--resume", code=3).stderr
+        self.assertEqual(said, "cra: error: e.h5 is of an evaluation, nothing was trained; --force replaces it\n")
+        # Evaluations by earlier versions say nothing of their logs.
+        self.tamper("e.h5", "old.h5", lambda file: file.attrs.__delitem__("run_digest"))
+        said = self.call("run", "--from", "old.h5", "--out", "e3.h5").stderr
+        self.assertIn("old.h5 records no digest of its logs and curves", said)
+        (self.folder / "logs/log.csv").write_text(log(6))
+        said = self.call("run", "--from", "e.h5", "--out", "e4.h5", code=3).stderr
+        self.assertIn("cra: error: e.h5: a log or a curve changed since that run", said)
+
+    def test_relative_logs_are_found_from_another_folder(self):
+        project, elsewhere = self.folder / "project", self.folder / "elsewhere"
+        for folder in (project / "scenarios/logs", project / "results", elsewhere):
+            folder.mkdir(parents=True)
+        (project / "scenarios/logs/log.csv").write_text(log(5))
+        (project / "scenarios/s.yaml").write_text(LOGGED)
+        self.call("run", "scenarios/s.yaml", "--out", "results/s.h5", cwd=project)
+        self.call("run", "--from", "../project/results/s.h5", "--out", "r.h5", cwd=elsewhere)
+        self.call("run", "--from", "s.h5", "--out", "r.h5", cwd=project / "results")
+        # The repetition is as good as the original.
+        self.call("run", "--from", "elsewhere/r.h5", "--out", "r.h5")
+        # A log that only has the name is passed over, and is told when there is no other.
+        (elsewhere / "scenarios/logs").mkdir(parents=True)
+        (elsewhere / "scenarios/logs/log.csv").write_text(log(6))
+        self.call("run", "--from", "../project/results/s.h5", "--out", "r2.h5", cwd=elsewhere)
+        (project / "scenarios/logs/log.csv").rename(self.folder / "log.csv")
+        said = self.call("run", "--from", "../project/results/s.h5", "--out", "r3.h5", cwd=elsewhere, code=3).stderr
+        self.assertIn("a log or a curve changed", said)
+        said = self.call("run", "--from", "project/results/s.h5", "--out", "r3.h5", code=3).stderr
+        self.assertIn("scenarios/s.yaml:9:13: error: workload.parts.0.file names no file", said)
+        self.assertIn("\n  --set workload.parts.0.file=PATH names another place\n", said)
+        self.call("run", "--from", "project/results/s.h5", "--out", "r3.h5", "--set", "workload.parts.0.file=log.csv")
 
     def test_a_log_named_by_set_is_found_from_another_folder(self):
         (self.folder / "here").mkdir()

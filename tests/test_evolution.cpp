@@ -113,5 +113,6 @@ TEST_CASE("check: es wants a base that has knobs") {
   const std::vector<Problem> problems = check(params, pool);
   REQUIRE(problems.size() == 1);
   CHECK(problems[0].path == "agent.base");
-  CHECK(problems[0].text == "is \"uniform\", which has no knobs, and es moves nothing else");
+  CHECK(problems[0].text ==
+        "is \"uniform\", which has no knobs, and es moves nothing else; agent.base=best would do");
 }

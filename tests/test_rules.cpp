@@ -380,6 +380,26 @@ TEST_CASE("mpc_oracle: what will come helps, and the certified bound holds for i
   CHECK(gain > 0);
 }
 
+TEST_CASE("mpc: a plan of one slot goes on from the last, and not from the heuristic again") {
+  // All work is done in its slot, so nothing pulls at the plan; the heuristic, from which only the
+  // first plan starts, follows the averages of the arrivals.
+  sim::Params p = cra::testing::quiet_pool(2, 3, 0.1);
+  p.workload.noise = sim::GammaNoise{8};
+  must_resolve(p);
+  const sim::Exogenous x = sim::draw(p, 3, EpisodeSet::evaluation, 0, 1);
+  const auto mpc = make_baseline({"mpc", {1}}, p);
+  const auto actor = mpc->actor(1);
+  sim::Batch b = sim::reset(p, x, {0});
+  for (int t = 0; t < 3; ++t) {
+    std::vector<double> w(2);
+    actor->act(b, {w.data(), 1, 2});
+    CAPTURE(t);
+    if (t > 0) CHECK(b.arrivals_fast[0] != b.arrivals_fast[1]);
+    CHECK(w[0] == w[1]);
+    sim::step(p, x, b, {w.data(), 1, 2});
+  }
+}
+
 TEST_CASE("Tuning::on_edge: an edge that pays, not one that is flat or where the number ends") {
   Tuning t;
   t.knobs = {

@@ -53,8 +53,8 @@ results::RunFile assemble(const scenarios::Scenario& s, const Circumstances& c,
   run.attributes = {{"title", s.settings.name + ", seed " + std::to_string(s.settings.seed)},
                     {"history", now + " " + joined(c.words, " ")},
                     {"date_created", now},
-                    {"status", "complete"}};
-  if (!c.digest.empty()) run.attributes.emplace_back(kRunDigest, c.digest);
+                    {"status", "complete"},
+                    {kRunDigest, c.digest}};
   run.groups.push_back(provenance(s, c, now));
   run.groups.push_back(node_group(s.settings.sim, x));
   const agents::Training& training = s.settings.agents.training;

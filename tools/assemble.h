@@ -19,7 +19,7 @@ inline constexpr const char* kRunDigest = "run_digest";
 /// What a result says of a run beside its numbers.
 struct Circumstances {
   std::vector<std::string> words;  ///< the command line
-  std::string digest;              ///< run_digest(), empty for `cra evaluate`
+  std::string digest;              ///< run_digest()
   std::string started;             ///< ISO 8601, UTC
   std::string device = "cpu";
   std::int64_t threads = 1;

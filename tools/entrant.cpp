@@ -25,35 +25,10 @@ std::string printable(std::string text) {
   return text;
 }
 
-struct Word {
-  std::string file, policy;
-};
-
-/// Cuts FILE:NAME where FILE is there, else behind the first ".h5".
-Word cut(const std::string& word) {
-  if (exists(word)) return {word, ""};
-  for (std::size_t at = word.find(':'); at != std::string::npos; at = word.find(':', at + 1))
-    if (exists(word.substr(0, at))) return {word.substr(0, at), word.substr(at + 1)};
-  const std::size_t at = word.find(".h5:");
-  if (at == std::string::npos) return {word, ""};
-  return {word.substr(0, at + 3), word.substr(at + 4)};
-}
-
 [[noreturn]] void no_such_file(const std::string& path) {
-  namespace fs = std::filesystem;
-  constexpr int kMost = 10000;  // of a folder
-  const fs::path whole(path);
-  Texts names;
-  std::error_code error;
-  fs::directory_iterator it(whole.has_parent_path() ? whole.parent_path() : fs::path("."), error);
-  for (int i = 0; !error && i < kMost && it != fs::directory_iterator(); ++i, it.increment(error))
-    names.push_back(it->path().filename().string());
-  std::sort(names.begin(), names.end());
-  const std::string near = scenarios::did_you_mean(whole.filename().string(), names);
-  std::string text = path + ": there is no such file";
-  if (!near.empty())
-    text += "; did you mean \"" + printable((whole.parent_path() / near).string()) + "\"?";
-  throw InputError(text);
+  const std::string near = scenarios::near_file(path, "");
+  throw InputError(path + ": there is no such file" +
+                   (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
 /// The rows of /eval that are one policy of the table: a baseline, or all trainings of a run.
@@ -153,7 +128,7 @@ void check_sense(const std::vector<double>& x, const std::string& file, const ch
 Entrant entrant_of(const std::string& word, const std::string& policy) {
   Entrant e;
   e.word = word;
-  const Word parts = cut(word);
+  const EntrantWord parts = cut(word);
   e.file = parts.file;
   if (!exists(e.file)) no_such_file(e.file);
   e.run = results::read_run(e.file);
@@ -226,6 +201,15 @@ void add_labels(std::vector<Entrant>& all) {
 }
 
 }  // namespace
+
+EntrantWord cut(const std::string& word) {
+  if (exists(word)) return {word, ""};
+  for (std::size_t at = word.find(':'); at != std::string::npos; at = word.find(':', at + 1))
+    if (exists(word.substr(0, at))) return {word.substr(0, at), word.substr(at + 1)};
+  const std::size_t at = word.find(".h5:");
+  if (at == std::string::npos) return {word, ""};
+  return {word.substr(0, at + 3), word.substr(at + 4)};
+}
 
 std::vector<Entrant> entrants_of(const std::vector<std::string>& words, const std::string& policy) {
   std::vector<Entrant> all;

@@ -31,6 +31,14 @@ struct Entrant {
   bool learned() const { return kind == "learned"; }
 };
 
+/// A word of `cra compare`, FILE or FILE:NAME, in its parts.
+struct EntrantWord {
+  std::string file;
+  std::string policy;  ///< "" when the word names none
+};
+/// Cuts FILE:NAME where FILE is there, else behind the first ".h5". A file's name is never split.
+EntrantWord cut(const std::string& word);
+
 /// Reads and checks (results::check_run) the files behind the words.
 /// \param words   FILE or FILE:NAME; a word that is a file's name is never split
 /// \param policy  what to take where a word does not say; "" for the learned policy

@@ -15,6 +15,7 @@
 #include "tools/provenance.h"
 #include "tools/recall.h"
 #include "tools/report_command.h"
+#include "tools/store.h"
 #include "tools/terminal.h"
 
 namespace cra::tools {
@@ -105,7 +106,7 @@ ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& 
                              const std::vector<Stored>& stored, const Outputs& out,
                              Progress& progress) {
   const scenarios::Settings& s = c.scenario.settings;
-  Circumstances about{a.words, "", now_utc()};
+  Circumstances about{a.words, run_digest(c.scenario), now_utc()};
   about.threads = set_threads(a);
   about.device = device_text(a);
   const agents::EngineFactory engine = choose_engine(a, s);

@@ -4,6 +4,8 @@
 #include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 #include "agents/agents.h"
@@ -34,14 +36,22 @@ bool names_a_file(const std::string& key) {
   return last == "file" || last == "train_files" || last == "test_files";
 }
 
-bool reads_files(const sim::Params& p) {
-  const auto& parts = p.workload.parts;
-  return std::any_of(parts.begin(), parts.end(),
-                     [](const sim::WorkloadPart& part) {
-                       return std::holds_alternative<sim::TracePart>(part);
-                     }) ||
-         std::holds_alternative<sim::CurveError>(p.progress.error) ||
-         std::holds_alternative<sim::JobList>(p.progress.jobs);
+/// The keys that say where logs, curves and lists of jobs are.
+Texts file_keys(const sim::Params& p) {
+  Texts keys;
+  for (std::size_t i = 0; i < p.workload.parts.size(); ++i)
+    if (std::holds_alternative<sim::TracePart>(p.workload.parts[i]))
+      keys.push_back("workload.parts." + std::to_string(i) + ".file");
+  if (const auto* curves = std::get_if<sim::CurveError>(&p.progress.error))
+    for (std::size_t i = 0; i < curves->curves.size(); ++i)
+      keys.push_back("progress.error.curves." + std::to_string(i) + ".file");
+  if (const auto* jobs = std::get_if<sim::JobList>(&p.progress.jobs)) {
+    for (std::size_t i = 0; i < jobs->train_files.size(); ++i)
+      keys.push_back("progress.jobs.train_files." + std::to_string(i));
+    for (std::size_t i = 0; i < jobs->test_files.size(); ++i)
+      keys.push_back("progress.jobs.test_files." + std::to_string(i));
+  }
+  return keys;
 }
 
 /// The value of a key in the resolved scenario, or of the element of a list that is written in one
@@ -94,25 +104,68 @@ void warn_of_circumstances(const Original& o) {
          " was made with others:" + unlike);
 }
 
+/// Whether the logs and curves of a scenario hold what they held then; where they lie now does not
+/// matter. True when the result records no digest.
+bool as_recorded(scenarios::Scenario s, const std::string& resolved, const std::string& digest) {
+  s.resolved = resolved;
+  return digest.empty() || run_digest(s) == digest;
+}
+
+/// The recorded scenario, its logs read again. A path in it begins at the scenario's own folder,
+/// and that where the program was started: the path of the scenario is tried from here and then
+/// from the folders above the result, the nearest first, until all files are there and as they
+/// were. \throws ScenarioError  of the first try, when there is no such folder
+scenarios::Scenario read_again(const results::RunFile& run, const std::string& result,
+                               const Texts& overrides) {
+  namespace fs = std::filesystem;
+  const auto text = [&](const char* name) {
+    return results::values<std::string>(group_of(run, "provenance", result), name).at(0);
+  };
+  const std::string yaml = text("scenario_yaml"), path = text("scenario_path"),
+                    resolved = text("resolved_yaml"), digest = attribute(run, kRunDigest);
+  std::optional<scenarios::Scenario> first;
+  std::optional<scenarios::ScenarioError> wrong;
+  try {
+    first = scenarios::parse(yaml, path, overrides);
+    if (as_recorded(*first, resolved, digest)) return *first;
+  } catch (const scenarios::ScenarioError& e) {
+    wrong = e;
+  }
+  std::error_code error;
+  const fs::path here = fs::current_path(error);
+  fs::path folder = fs::weakly_canonical(result, error).parent_path();
+  const bool seek = !error && fs::path(path).is_relative();
+  for (bool last = !seek; !last; folder = folder.parent_path()) {
+    last = !folder.has_relative_path();
+    try {
+      const std::string there = (folder / path).lexically_proximate(here).string();
+      scenarios::Scenario s = scenarios::parse(yaml, there, overrides);
+      if (as_recorded(s, resolved, digest)) return s;
+    } catch (const scenarios::ScenarioError&) {
+      continue;  // not there either: what is told is the first try
+    }
+  }
+  if (wrong) throw scenarios::ScenarioError(*wrong);
+  return *first;
+}
+
 /// Says no when a log or a curve changed; says so when that cannot be known.
 void check_files(const Original& o, const std::string& resolved) {
-  const bool any = reads_files(o.scenario.settings.sim);
-  if (!o.trained) {
-    if (any)
-      warn(o.path + " records no digest of its logs and curves: whether they changed is not known");
-    return;
-  }
-  // Where a file lies now does not matter: only its contents are compared.
-  scenarios::Scenario as_there = o.scenario;
-  as_there.resolved = resolved;
-  if (run_digest(as_there) == attribute(o.run, kRunDigest)) return;
-  if (!any) {
+  const Texts keys = file_keys(o.scenario.settings.sim);
+  const std::string digest = attribute(o.run, kRunDigest);
+  if (digest.empty() && !keys.empty())
+    warn(o.path + " records no digest of its logs and curves: whether they changed is not known");
+  if (as_recorded(o.scenario, resolved, digest)) return;
+  if (keys.empty()) {
     warn(o.path + ": its run_digest is not that of its own scenario");
     return;
   }
+  std::string where;
+  for (const std::string& key : keys) where += "\n  --set " + key + "=PATH names another place";
   throw InputError(o.path +
                    ": a log or a curve changed since that run: the digest of their contents is "
-                   "another\n  --set KEY=PATH names another place of one");
+                   "another" +
+                   where);
 }
 
 void warn_of_scenario(const Original& o, const std::string& resolved) {
@@ -177,12 +230,12 @@ Original original_of(const Arguments& a) {
   Original o{a.from, results::read_run(a.from), {}, false, {}};
   const results::GroupData& g = group_of(o.run, "provenance", o.path);
   const auto text = [&](const char* name) { return results::values<std::string>(g, name).at(0); };
-  o.trained = !attribute(o.run, kRunDigest).empty();
+  o.trained = o.run.group("train") != nullptr;
   if (!o.trained) o.baselines = baselines_in(o.run, o.path);
   const std::string resolved = text("resolved_yaml");
   Texts overrides = overrides_of(o.run, resolved, o.path);
   overrides.insert(overrides.end(), a.set.begin(), a.set.end());
-  o.scenario = scenarios::parse(text("scenario_yaml"), text("scenario_path"), overrides);
+  o.scenario = read_again(o.run, o.path, overrides);
   warn_of_circumstances(o);
   warn_of_scenario(o, resolved);
   check_files(o, resolved);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tools/commands.h"
+#include "tools/entrant.h"
 #include "tools/outputs.h"
 #include "tools/report_command.h"
 #include "tools/terminal.h"
@@ -30,6 +31,10 @@ void write_page(results::RunFile run, const std::string& result, const std::stri
 }
 
 int report(const Arguments& a) {
+  for (const std::string& word : a.files)
+    if (const EntrantWord parts = cut(word); !parts.policy.empty())
+      throw UsageError("cra report takes whole results, " + parts.file +
+                       "; one policy of a result, " + word + ", is for cra compare");
   const std::string out = a.out.empty() ? page_beside(a.files.front()) : a.out;
   for (const std::string& file : a.files)
     if (std::filesystem::path(file).lexically_normal() ==

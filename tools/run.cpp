@@ -80,6 +80,8 @@ int show_finished(const Arguments& a, const std::optional<Original>& original,
                   const scenarios::Scenario& s, const Outputs& out, const std::string& digest) {
   const std::string& path = out.result;
   const results::RunFile run = results::read_run(path);
+  if (run.group("train") == nullptr)
+    throw InputError(path + " is of an evaluation, nothing was trained; --force replaces it");
   const auto& there =
       results::values<std::string>(group_of(run, "provenance", path), "resolved_yaml").at(0);
   require_same_run(path, attribute(run, kRunDigest), there, digest, s);
