@@ -9,6 +9,7 @@
 namespace cra::cuda {
 
 inline constexpr int kBenchWidth = 64, kBenchHeads = 4, kBenchLayers = 2, kBenchFeatures = 16;
+inline constexpr int kBenchSize = kBenchWidth / kBenchHeads;  ///< of a head
 
 /// Numbers with about the spread of normed activations.
 inline std::vector<float> bench_numbers(std::int64_t count) {
@@ -23,7 +24,7 @@ template <Precision P, class M>
 void bench_core(M& m, const BenchPlan& plan, std::int64_t environments, int nodes,
                 std::vector<BenchRow>& rows) {
   using S = Stored<P>;
-  const CoreShape shape{environments, nodes, kBenchHeads, kBenchWidth / kBenchHeads};
+  const CoreShape shape{environments, nodes, kBenchHeads, kBenchSize};
   std::vector<CoreWork<M, P>> sets;
   const std::int64_t count = environments * nodes * kBenchWidth;
   std::vector<S> numbers;
@@ -45,7 +46,7 @@ void bench_core(M& m, const BenchPlan& plan, std::int64_t environments, int node
     BenchRow row{"core", backward, P, environments, nodes, kBenchWidth, kBenchHeads, 0, {},
                  0,      0,        0};
     row.bytes = of_pass * (backward ? 4 + 7 : 4);
-    row.operations = scores * (kBenchWidth / kBenchHeads) * (backward ? 4 + 10 : 4);
+    row.operations = scores * kBenchSize * (backward ? 4 + 10 : 4);
     row.exponentials = scores * (backward ? 2 : 1);
     row.us = m.microseconds(plan.rounds, plan.launches, [&](int i) {
       const auto& set = sets[static_cast<std::size_t>(i) % sets.size()];

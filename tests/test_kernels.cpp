@@ -21,21 +21,21 @@ namespace {
 
 constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
 
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
 float number(int i) { return static_cast<float>(std::sin(0.7 * i + 0.013 * i * i)); }
 
 /// One product of tiles, [16, 8 k] by [8 k, 8], through the layouts of mma.h.
 template <Precision P>
 double worst_product(int k) {
   HostWarp w(0);
-  std::vector<float> a(static_cast<std::size_t>(16 * 8 * k)),
-      b(static_cast<std::size_t>(8 * k * 8));
+  std::vector<float> a(at(16 * 8 * k)), b(at(8 * k * 8));
   for (std::size_t i = 0; i < a.size(); ++i) a[i] = number(static_cast<int>(i));
   for (std::size_t i = 0; i < b.size(); ++i) b[i] = number(static_cast<int>(i) + 1000);
   std::vector<Stored<P>> right(b.size());
   std::vector<float> rows(b.size());  // [8, 8 k]: the transpose, whose rows are columns of b
   for (int r = 0; r < 8 * k; ++r)
-    for (int c = 0; c < 8; ++c)
-      rows[static_cast<std::size_t>(c * 8 * k + r)] = b[static_cast<std::size_t>(r * 8 + c)];
+    for (int c = 0; c < 8; ++c) rows[at(c * 8 * k + r)] = b[at(r * 8 + c)];
   std::vector<Stored<P>> kept(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if constexpr (P == Precision::bf16)
@@ -61,9 +61,8 @@ double worst_product(int k) {
     for (int c = 0; c < 8; ++c) {
       double want = 0;
       for (int i = 0; i < 8 * k; ++i)
-        want += double(a[static_cast<std::size_t>(r * 8 * k + i)]) *
-                double(b[static_cast<std::size_t>(i * 8 + c)]);
-      worst = std::max(worst, std::abs(want - double(got[static_cast<std::size_t>(r * 8 + c)])));
+        want += double(a[at(r * 8 * k + i)]) * double(b[at(i * 8 + c)]);
+      worst = std::max(worst, std::abs(want - double(got[at(r * 8 + c)])));
     }
   return worst;
 }

@@ -39,7 +39,7 @@ struct Arguments {
   bool report = false;   ///< of --report
   bool once = false;
   bool emulate = false, brief = false;
-  int rounds = 0;        ///< of --rounds; 0 = choose
+  int rounds = 0;  ///< of --rounds; 0 = choose
   bool describe = false, keep_going = false, features = false;
   std::string against;  ///< of --against
   bool markdown = false, json_schema = false;
