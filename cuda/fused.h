@@ -258,7 +258,7 @@ struct FusedKernel {
   template <class W>
   CRA_KERNEL static void put_turned(const W& w, S* to, int tile, const typename W::F& x,
                                     const typename W::F& y) {
-    const auto row = group_of(w), at = pair_of(w) * 8 + row / 2 * 2 + row % 2;
+    const auto at = pair_of(w) * 8 + group_of(w);
     W::store(to + std::int64_t{tile} * 64, at, x, typename W::M(true));
     W::store(to + std::int64_t{tile} * 64, at + 8, y, typename W::M(true));
   }
