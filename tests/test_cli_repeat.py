@@ -222,8 +222,9 @@ class Repeat(unittest.TestCase):
         # The repetition is as good as the original.
         self.call("run", "--from", "elsewhere/r.h5", "--out", "r.h5")
         # A log that only has the name is passed over, and is told when there is no other.
-        (elsewhere / "scenarios/logs").mkdir(parents=True)
-        (elsewhere / "scenarios/logs/log.csv").write_text(log(6))
+        for decoy in (elsewhere, project / "results"):
+            (decoy / "scenarios/logs").mkdir(parents=True)
+            (decoy / "scenarios/logs/log.csv").write_text(log(6))
         self.call("run", "--from", "../project/results/s.h5", "--out", "r2.h5", cwd=elsewhere)
         (project / "scenarios/logs/log.csv").rename(self.folder / "log.csv")
         said = self.call("run", "--from", "../project/results/s.h5", "--out", "r3.h5", cwd=elsewhere, code=3).stderr

@@ -24,14 +24,12 @@ constexpr auto kCommands = std::to_array<Command>({
      "none it starts from the beginning, and where the result is complete it prints it again.\n"
      "\n"
      "--from RESULT.h5 repeats the run of a result: scenario, overrides and seed are those in the\n"
-     "file, logs are looked for where they were (--set KEY=PATH names another place) and must "
-     "have\n"
-     "the same contents. The new result is compared with the old one, group by group; the exit "
-     "code\n"
-     "is 0 when every number is the same bit for bit, 1 when one is not, which is named. A result "
-     "of\n"
-     "cra evaluate is repeated when it compares heuristics alone. --json has it under "
-     "\"repeat\".\n"},
+     "file, logs are looked for where they were, from here and from the folders above the file\n"
+     "(--set KEY=PATH names another place), and must have the same contents. The new result is\n"
+     "compared with the old one, group by group; the exit code is 0 when every number is the same\n"
+     "bit for bit, 1 when one is not, which is named. A result of cra evaluate is repeated when "
+     "it\n"
+     "compares heuristics alone. --json has it under \"repeat\".\n"},
     {"evaluate", kEvaluate, "SCENARIO.yaml...", 1, 100000,
      "evaluate without training: saved policies, or heuristics by name",
      "A word after --policy that names a file is a result file, and stands for the learned policy\n"
