@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "attention/attention.h"
@@ -23,6 +24,21 @@ inline int parts_for(std::int64_t rows, std::int64_t parameters) {
 inline bool needs_weights(const attention::Shape& s) {
   return s.form == attention::Form::additive || s.weights != attention::Weights::dynamic ||
          round8(s.head_width()) / 8 > kMostHeadTiles;
+}
+
+/// Which rows a pass has.
+struct Pass {
+  std::int64_t envs = 0, rows = 0;
+  int nodes = 0;        ///< N
+  bool whole = true;    ///< no node was removed
+  bool frozen = false;  ///< averaged weights are to be used
+};
+
+/// What scores are multiplied by.
+inline float scale_of(const attention::Shape& s) {
+  const bool additive = s.form == attention::Form::additive;
+  return static_cast<float>(1 /
+                            (s.temperature * (additive ? 1 : std::sqrt(double(s.head_width())))));
 }
 
 /// \tparam M  machine, see machine.h
@@ -178,5 +194,11 @@ struct Buffers {
   Array<float> table, codes;
   Array<int> order;
 };
+
+/// Rows of the environments of a pass.
+template <class M, Precision P>
+Rows node_rows(const Buffers<M, P>& b, const Pass& t) {
+  return {t.whole ? nullptr : b.first.data(), t.nodes, t.nodes};
+}
 
 }  // namespace cra::cuda

@@ -8,19 +8,11 @@
 
 #include "cuda/buffers.h"
 #include "cuda/core_backward.h"
-#include "cuda/fused.h"
+#include "cuda/fused_launch.h"
 #include "cuda/plain.h"
 #include "cuda/rows.h"
 
 namespace cra::cuda {
-
-/// Which rows a pass has.
-struct Pass {
-  std::int64_t envs = 0, rows = 0;
-  int nodes = 0;        ///< N
-  bool whole = true;    ///< no node was removed
-  bool frozen = false;  ///< averaged weights are to be used
-};
 
 template <class M, Precision P>
 class DeviceEncoder {
@@ -41,12 +33,12 @@ class DeviceEncoder {
   }
 
   /// Whether one kernel can do the whole pass.
-  bool fuses(int nodes) const { return fused_plan(nodes, 1).blocks > 0; }
+  bool fuses(int nodes) const { return fused_plan<P>(shape_, packing_, nodes, 1).blocks > 0; }
 
   /// From b.x to b.h_out. \param keep  write what backward and weights() need; the embeddings have
   /// the same bits either way
   void forward(M& m, Buffers<M, P>& b, const Pass& t, bool keep) const {
-    if (fuses(t.nodes)) return fused(m, b, t, keep);
+    if (fuses(t.nodes)) return run_fused(m, b, shape_, packing_, t, keep);
     const Packing& p = packing_;
     linear(m, b, p.embed0, b.x.data(), b.hidden.data(), t.rows, {.ending = Ending::tanh});
     {
@@ -241,21 +233,13 @@ class DeviceEncoder {
   }
 
   // ---- who sees what of whom
-  Rows node_rows(const Buffers<M, P>& b, const Pass& t) const {
-    return {t.whole ? nullptr : b.first.data(), t.nodes, t.nodes};
-  }
-  float scale() const {
-    const bool additive = shape_.form == attention::Form::additive;
-    return static_cast<float>(
-        1 / (shape_.temperature * (additive ? 1 : std::sqrt(double(shape_.head_width())))));
-  }
   /// The inputs of what the nodes see of each other or of points, or the points of nodes.
   CoreInputs<S> inputs(Buffers<M, P>& b, const Pass& t, std::size_t layer, bool of_points) const {
     auto& l = b.layers[layer];
     const int h = packing_.heads.padded(), points = shape_.points;
     CoreInputs<S> in;
     in.heads = shape_.heads;
-    in.scale = scale();
+    in.scale = scale_of(shape_);
     in.environments = t.envs;
     const Rows of_env = node_rows(b, t);
     const Rows all_points{nullptr, points, points};
@@ -307,95 +291,6 @@ class DeviceEncoder {
     p.softmaxed = looked.softmaxed.data();
     p.ld = round8(p.in.nodes.count);
     return p;
-  }
-
-  // ---- all in one
-  /// How environments are dealt to blocks; 0 blocks when they cannot be.
-  FusedArgs<P> fused_plan(int nodes, std::int64_t envs) const {
-    FusedArgs<P> a;
-    const bool dots =
-        (shape_.form == attention::Form::multihead || shape_.form == attention::Form::dot) &&
-        !needs_weights(shape_) && shape_.layers <= kMostLayers;
-    const int head = head_tiles(), width = packing_.plain.padded() / 8;
-    const bool made = (head == 1 || head == 2 || head == 4) &&
-                      (width == 2 || width == 4 || width == 8) && head <= width;
-    if (!dots || !made) return a;
-    constexpr int kWarps = FusedKernel<P, 1, 2>::kWarps;
-    constexpr std::size_t kMostShared = 96 * 1024;  // that a block may have on any device since 8.0
-    while (a.unit_warps * 16 < nodes) a.unit_warps *= 2;
-    if (a.unit_warps > kWarps) return a;
-    a.block_warps = std::max(a.unit_warps, 8);
-    const auto shared = [&] {
-      return static_cast<std::size_t>(a.block_warps) * 16 * 8 * 2 *
-             static_cast<std::size_t>(head * shape_.heads) * sizeof(S);
-    };
-    while (shared() > kMostShared / 2 && a.block_warps > a.unit_warps) a.block_warps /= 2;
-    a.shared = shared();
-    if (a.shared <= kMostShared) a.blocks = tiles_of(envs, a.block_warps / a.unit_warps);
-    return a;
-  }
-
-  void fused(M& m, Buffers<M, P>& b, const Pass& t, bool keep) const {
-    const Packing& p = packing_;
-    FusedArgs<P> a = fused_plan(t.nodes, t.envs);
-    const auto linear_at = [&](const LinearPlace& l) {
-      return FusedLinear<P>{b.weights.data() + l.weight,
-                            l.bias < 0 ? nullptr : b.vectors.data() + l.bias};
-    };
-    const auto norm_at = [&](const NormPlace& n) {
-      return FusedNorm{b.vectors.data() + n.gain, b.vectors.data() + n.bias};
-    };
-    a.x = b.x.data();
-    a.feature_tiles = p.features.padded() / 8;
-    a.rows = node_rows(b, t);
-    a.environments = t.envs;
-    a.width = shape_.width;
-    a.heads = shape_.heads;
-    a.scale = scale();
-    a.layers = shape_.layers;
-    for (std::size_t i = 0; i < b.layers.size(); ++i) {
-      auto& l = b.layers[i];
-      const auto& at = p.layers[i];
-      a.layer[i] = {norm_at(at.norm1),  norm_at(at.norm2),     linear_at(at.qkv), linear_at(at.out),
-                    linear_at(at.mlp0), linear_at(at.mlp1),    l.before.data(),   l.between.data(),
-                    l.stats1.data(),    l.stats2.data(),       l.qkv.data(),      l.mixed.data(),
-                    l.hidden.data(),    l.nodes.log_sum.data()};
-    }
-    a.embed0 = linear_at(p.embed0);
-    a.embed1 = linear_at(p.embed1);
-    if (shape_.positions != attention::Positions::none) a.codes = b.codes.data();
-    a.number = t.whole ? nullptr : b.number.data();
-    a.last = norm_at(p.last);
-    a.h = b.h_out.data();
-    a.keep = keep;
-    a.hidden = b.hidden.data();
-    a.last_rows = b.last.data();
-    a.last_stats = b.last_stats.data();
-    a.log_ld = round8(t.nodes);
-    const auto launch = [&](auto head, auto width) {
-      using K = FusedKernel<P, decltype(head)::value, decltype(width)::value>;
-      m.template launch<K>(a.blocks, a.shared, a, a.block_warps);
-    };
-    const auto with_width = [&](auto head) {
-      switch (p.plain.padded() / 8) {
-        case 2:
-          if constexpr (decltype(head)::value <= 2) launch(head, Count<2>{});
-          break;
-        case 4:
-          launch(head, Count<4>{});
-          break;
-        default:
-          launch(head, Count<8>{});
-      }
-    };
-    switch (head_tiles()) {
-      case 1:
-        return with_width(Count<1>{});
-      case 2:
-        return with_width(Count<2>{});
-      default:
-        return with_width(Count<4>{});
-    }
   }
 
   int head_tiles() const { return round8(shape_.head_width()) / 8; }

@@ -49,6 +49,7 @@ struct DeviceState {
 template <class State>
 class Pool {
  public:
+  Pool() { free_.reserve(kMost); }
   /// Null: there is none of that size.
   std::unique_ptr<State> take(std::int64_t room, int nodes) {
     const std::lock_guard<std::mutex> lock(guard_);
@@ -62,15 +63,15 @@ class Pool {
     return nullptr;
   }
   void give(std::unique_ptr<State> s) {
-    constexpr std::size_t kMost = 8;
     const std::lock_guard<std::mutex> lock(guard_);
     if (free_.size() == kMost) free_.erase(free_.begin());
     free_.push_back(std::move(s));
   }
 
  private:
+  static constexpr std::size_t kMost = 8;
   std::mutex guard_;
-  std::vector<std::unique_ptr<State>> free_;
+  std::vector<std::unique_ptr<State>> free_;  // with room for all: giving back cannot fail
 };
 
 template <class M, Precision P>
