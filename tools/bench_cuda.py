@@ -1,294 +1,223 @@
 #!/usr/bin/env python3
 """cra's attention on a GPU beside the best that PyTorch has for it, in the same run.
 
-    tools/bench_cuda.py CRA [--rounds N] [--force]     on a machine with an NVIDIA GPU
-    tools/bench_cuda.py --smoke                        here: tiny shapes on the CPU, nothing written
+    tools/bench_cuda.py CRA           on a machine with an NVIDIA GPU
+    tools/bench_cuda.py --smoke [CRA] anywhere: tiny shapes on the CPU, nothing is written
 
-In turn, N times (default 6): PyTorch on every shape, then `CRA bench cuda --json`. In the first round
-all its backends run, after that the two that were fastest on the shape.
-Both time graphs of launches by the device's events, on buffers in turn that no cache holds. Of
-PyTorch the fastest counts, of cuDNN, flash, memory-efficient and plain attention, each as it is and
-compiled (max-autotune). Backends that refuse a shape are listed with what they said. Results are
-checked against double first. Writes results/bench/DEVICE/attention.md and .json; --force replaces.
+In turn, ROUNDS times: PyTorch on every shape, then `CRA bench cuda --json`. Both time graphs of
+launches by the device's events, over buffers in turn that no cache holds. Of PyTorch the fastest
+counts, of cuDNN, flash, memory-efficient and plain attention, in both orders of the arrays, each as
+it is and compiled (max-autotune); all of them run in the first round, the two that were fastest
+after that. Results are compared with double first, and a backend that refuses a shape is listed
+with what it said. A limit on compiling, or a choice of rows, makes a shorter run; what was left out
+can be added later on the same machine. Whatever is known after a round is written:
+results/bench/DEVICE/attention.md, and .json with every time.
 
 PyTorch is no part of this project: give the script an interpreter that has it, for example by
-`python3 -m venv DIR && DIR/bin/pip install torch`, then `DIR/bin/python tools/bench_cuda.py CRA`.
+`python3 -m venv DIR && DIR/bin/pip install torch numpy`, then `DIR/bin/python tools/bench_cuda.py
+CRA`. Exit 2: no PyTorch, no GPU, or wrong usage; 1: something failed.
 """
 
 import argparse
+import datetime
 import json
+import os
 import pathlib
-import statistics
 import subprocess
 import sys
 
 import bench_cuda_table as table
 
-WIDTH, HEADS, LAYERS, FEATURES = 64, 4, 2, 16
-ROWS = 262144  # environments times nodes
-NODES = (16, 32, 64, 128, 256)
-BACKENDS = ("CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")
-MOST_UNITS = 65535  # batch times heads, in the grid dimensions of two of the backends
-LAUNCHES = 24       # of a graph
-TOGETHER = 256 << 20  # bytes of the buffers that take turns
-REPEATS = 6         # graphs of a figure in a round
+# In the order of what the goals ask first; PyTorch compiles in this order.
+PRECISIONS, NODES = ("bf16", "tf32", "fp32"), (16, 64, 256, 32, 128)
+WHATS = ("core", "encoder")
+RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results" / "bench"
 
 
-def fail(text):
-    print(f"bench_cuda: {text}", file=sys.stderr)
-    sys.exit(2)
+class Failure(Exception):
+    """What to tell the user, and the exit code."""
+
+    def __init__(self, text, code=1):
+        super().__init__(text)
+        self.code = code
 
 
-class Torch:
-    """The PyTorch half: seconds of its passes, and why a backend has none."""
-
-    def __init__(self, smoke):
-        try:
-            import torch
-            from torch.nn.attention import SDPBackend, sdpa_kernel
-        except ImportError as e:
-            fail(f"{e}; an interpreter with PyTorch 2.3 or later is needed, see --help")
-        self.torch, self.backend_type, self.sdpa_kernel = torch, SDPBackend, sdpa_kernel
-        self.smoke = smoke
-        if not smoke and not torch.cuda.is_available():
-            fail("PyTorch sees no GPU here; --smoke runs tiny shapes on the CPU")
-        self.device = "cpu" if smoke else "cuda"
-        self.refused = {}
-        self.ready = {}
-
-    def dtype(self, precision):
-        return self.torch.bfloat16 if precision == "bf16" else self.torch.float32
-
-    def use_tf32(self, precision):
-        on = precision == "tf32"
-        self.torch.backends.cuda.matmul.allow_tf32 = on
-        self.torch.backends.cudnn.allow_tf32 = on
-
-    def inputs(self, envs, nodes, precision, count):
-        """[(q, k, v, d_out)], each [E, H, N, size], views of rows [E, N, 3, H, size] as cra has them."""
-        torch, sets = self.torch, []
-        generator = torch.Generator(self.device).manual_seed(1)
-        for _ in range(count):
-            rows = torch.randn(envs, nodes, 3, HEADS, WIDTH // HEADS, device=self.device,
-                               generator=generator).to(self.dtype(precision))
-            q, k, v = (t.detach().requires_grad_() for t in rows.permute(2, 0, 3, 1, 4))
-            sets.append((q, k, v, torch.randn(envs, HEADS, nodes, WIDTH // HEADS, device=self.device,
-                                              generator=generator).to(rows.dtype)))
-        return sets
-
-    def attend(self, q, k, v, chunk):
-        attention = self.torch.nn.functional.scaled_dot_product_attention
-        if q.shape[0] <= chunk:
-            return attention(q, k, v)
-        parts = [attention(*(t[i:i + chunk] for t in (q, k, v))) for i in range(0, q.shape[0], chunk)]
-        return self.torch.cat(parts)
-
-    def core(self, envs, nodes, precision, backend, compiled, backward):
-        """A function work(i) of one pass on set i, checked; raises where the backend refuses."""
-        torch = self.torch
-        size = envs * nodes * WIDTH * (2 if precision == "bf16" else 4)
-        sets = self.inputs(envs, nodes, precision, 1 if self.smoke else max(2, TOGETHER // (8 * size) + 1))
-        chunk = MOST_UNITS // HEADS if backend in ("EFFICIENT_ATTENTION", "FLASH_ATTENTION") else envs
-        call = self.attend
-        if compiled:
-            torch._dynamo.reset()  # past a few shapes of one function it would give up in silence
-            call = torch.compile(self.attend, mode="max-autotune-no-cudagraphs", dynamic=False)
-
-        def work(i):
-            q, k, v, d_out = sets[i % len(sets)]
-            with self.sdpa_kernel(getattr(self.backend_type, backend)):
-                if not backward:
-                    with torch.no_grad():
-                        return call(q, k, v, chunk)
-                out = call(q, k, v, chunk)
-                return torch.autograd.grad(out, (q, k, v), d_out)
-
-        with torch.no_grad():
-            q, k, v = (t[:2].double() for t in sets[0][:3])
-            want = torch.softmax(q @ k.transpose(2, 3) / (WIDTH // HEADS) ** 0.5, -1) @ v
-            with self.sdpa_kernel(getattr(self.backend_type, backend)):
-                got = call(*sets[0][:3], chunk)[:2].double()
-            error = ((got - want).abs().amax(-1) / want.abs().amax(-1)).max().item()
-        if not error < (2e-2 if precision == "bf16" else 5e-3):
-            raise RuntimeError(f"wrong by {error:.1e}")
-        return work
-
-    def encoder(self, envs, nodes, precision, compiled, backward):
-        torch, nn = self.torch, self.torch.nn
-
-        class Layer(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-                self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH)
-                self.mlp = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.Tanh(), nn.Linear(2 * WIDTH, WIDTH))
-
-            def forward(self, x):
-                q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)
-                seen = nn.functional.scaled_dot_product_attention(q, k, v)
-                x = x + self.out(seen.transpose(1, 2).reshape(x.shape))
-                return x + self.mlp(self.norm2(x))
-
-        net = nn.Sequential(nn.Linear(FEATURES, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH),
-                            *(Layer() for _ in range(LAYERS)), nn.LayerNorm(WIDTH))
-        net = net.to(self.device, self.dtype(precision))
-        parameters = list(net.parameters())
-        x = torch.randn(envs, nodes, FEATURES, device=self.device).to(self.dtype(precision))
-        d_h = torch.randn(envs, nodes, WIDTH, device=self.device).to(x.dtype)
-        if compiled:
-            torch._dynamo.reset()
-        call = torch.compile(net, mode="max-autotune-no-cudagraphs", dynamic=False) if compiled else net
-
-        def work(_):
-            if not backward:
-                with torch.no_grad():
-                    return call(x)
-            return torch.autograd.grad(call(x), parameters, d_h)
-
-        return work
-
-    def prepare(self, key, make):
-        """Records the graph of a figure once; a backend that refuses is noted and left out."""
-        torch = self.torch
-        try:
-            self.use_tf32(key[4])
-            work = make()
-            if self.smoke:
-                work(0)
-                self.ready[key] = work
-                return
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for i in range(3):
-                    work(i)
-            torch.cuda.current_stream().wait_stream(side)
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                for i in range(LAUNCHES):
-                    work(i)
-            graph.replay()
-            torch.cuda.synchronize()
-            self.ready[key] = graph
-        except Exception as e:  # whatever a backend throws is its answer
-            self.refused[key] = str(e).strip().split("\n")[0][:160]
-            if not self.smoke:
-                torch.cuda.empty_cache()
-
-    def seconds(self, key):
-        torch = self.torch
-        if self.smoke:
-            return [1e-6]
-        times = []
-        for _ in range(REPEATS):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            self.ready[key].replay()
-            end.record()
-            torch.cuda.synchronize()
-            times.append(start.elapsed_time(end) / LAUNCHES * 1e3)  # microseconds
-        return times
-
-    def measure(self, shapes, before=None):
-        """One round: the fastest way of every shape. Graphs are made when they are needed and then
-        let go, or they would not all fit.
-
-        before  all ways' medians of the first round; None is that round
-        -> {(what, pass, N, precision): (us list, way)}, all ways' medians
-        """
-        best, ways = {}, {}
-        for what, nodes, envs in shapes:
-            for precision in ("fp32", "tf32", "bf16"):
-                for backward in (False, True):
-                    for way in ([(b, c) for b in BACKENDS for c in (False, True)] if what == "core"
-                                else [("encoder", False), ("encoder", True)]):
-                        row = (what, table.PASSES[backward], nodes, precision)
-                        fastest = sorted(before.get(row, {}), key=before.get(row, {}).get)[:2] if before else None
-                        if fastest is None or self.name(way) in fastest:
-                            self.one(row, envs, backward, way, best, ways)
-        return best, ways
-
-    @staticmethod
-    def name(way):
-        return way[0].lower().replace("_attention", "") + (" compiled" if way[1] else "")
-
-    def one(self, row, envs, backward, way, best, ways):
-        what, _, nodes, precision = row
-        backend, compiled = way
-        key = (what, nodes, envs, backward, precision, backend, compiled)
-        if key in self.refused:
-            return
-        if what == "core":
-            self.prepare(key, lambda: self.core(envs, nodes, precision, backend, compiled, backward))
-        else:
-            self.prepare(key, lambda: self.encoder(envs, nodes, precision, compiled, backward))
-        if key not in self.ready:
-            return
-        us = self.seconds(key)
-        del self.ready[key]  # and with it the memory of its graph
-        name = self.name(way)
-        ways.setdefault(row, {})[name] = statistics.median(us)
-        if row not in best or statistics.median(us) < statistics.median(best[row][0]):
-            best[row] = (us, name)
-
-
-def clocks():
+def torch_half(smoke):
     try:
-        words = "name,clocks.sm,clocks.mem,utilization.gpu,temperature.gpu"
-        return subprocess.run(["nvidia-smi", f"--query-gpu={words}", "--format=csv,noheader"],
-                              capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "nvidia-smi is not there"
+        import torch
+    except ImportError as e:
+        raise Failure(f"{e}: an interpreter with PyTorch 2 is needed, see --help", 2) from e
+    if int(torch.__version__.split(".")[0]) < 2:
+        raise Failure(f"PyTorch {torch.__version__} is too old: 2.0 or later is needed", 2)
+    if not smoke and not torch.cuda.is_available():
+        raise Failure("PyTorch sees no GPU here; --smoke runs tiny shapes on the CPU", 2)
+    import bench_cuda_torch
+    return bench_cuda_torch
 
 
-def run_cra(cra):
-    done = subprocess.run([cra, "bench", "cuda", "--json", "--rounds", str(REPEATS)],
-                          capture_output=True, text=True)
+def run_cra(cra, *more):
+    """What `cra bench cuda` says, checked."""
+    command = [cra, "bench", "cuda", "--json", *more]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as e:
+        raise Failure(f"{cra}: {e.strerror}", 2) from e
     if done.returncode:
-        fail(f"{cra} bench cuda: exit {done.returncode}\n{done.stderr.strip()}")
-    return json.loads(done.stdout)
+        raise Failure(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr.strip()}")
+    try:
+        return table.parse(json.loads(done.stdout))
+    except json.JSONDecodeError as e:
+        raise Failure(f"{' '.join(command)}: no JSON: {e}\n{done.stdout[:200]}") from e
+
+
+def made_up_report(keys):
+    """Stands in for cra where there is no GPU; its numbers mean nothing."""
+    rows = [{**dict(zip(table.KEY, key)), "width": table.WIDTH, "heads": table.HEADS,
+             "layers": table.LAYERS if key[0] == "encoder" else 0, "microseconds": [1.0, 2.0, 3.0],
+             "launches_per_graph": 24, "bytes": 1, "operations": 1, "exponentials": 1,
+             "checked_error": 1e-9} for key in keys]
+    return table.parse({"device": "made up", "compute_capability": "0.0", "commit": "none",
+                        "copy_bandwidth_gb_s": 1.0, "rows": rows})
+
+
+def state():
+    """Clocks and load, in one line."""
+    words = "clocks.sm,clocks.mem,utilization.gpu,power.draw,temperature.gpu,memory.used"
+    try:
+        done = subprocess.run(["nvidia-smi", f"--query-gpu={words}", "--format=csv,noheader"],
+                              capture_output=True, text=True, check=False, timeout=20)
+        gpu = done.stdout.strip().replace("\n", " | ") if not done.returncode else (
+            f"nvidia-smi: exit {done.returncode}")
+    except (OSError, subprocess.TimeoutExpired):
+        gpu = "no nvidia-smi"
+    return f"{gpu}; load {os.getloadavg()[0]:.1f}"
+
+
+def write(path, text):
+    """Whole or not at all."""
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def measure(half, rounds, cra_report, note):
+    """Yields the measurement so far after every round."""
+    reports, states = [], []
+    for r in range(rounds):
+        (half.next_round if r else half.first_round)()
+        states.append(f"round {r + 1}, after PyTorch: {state()}")
+        reports.append(cra_report())
+        states.append(f"round {r + 1}, after cra: {state()}")
+        print("\n".join(states[-2:]), file=sys.stderr, flush=True)
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        yield table.assemble(reports, half.rows(), {
+            **note, "date": now, "rounds": r + 1, "state": list(states),
+            "torch_copy_gb_per_s": max(half.copies)})
+
+
+def smoke(cra):
+    """Every step on tiny shapes; the figures mean nothing, and the ways must agree with double."""
+    module = torch_half(True)
+    keys = [(what, passed, precision, 3, 5) for what in WHATS for precision in PRECISIONS
+            for passed in table.PASSES]
+    module.TOGETHER, module.MOST_UNITS = 1 << 14, 8  # several sets, and chunks where a way refuses
+    module.MODE = "default"  # to tune what takes microseconds takes minutes
+    module.KEPT = 99         # every way is looked at below
+    half = module.Half(module.Cpu(), keys, 3, 120, launches=2)
+    report = (lambda: run_cra(cra, "--smoke")) if cra else lambda: made_up_report(keys)
+    for measured in measure(half, 2, report, module.about()):
+        page = table.markdown(json.loads(json.dumps(measured)))
+    print(page)
+    # Of what is compiled only its name tells which backend it is meant to be.
+    for key in keys:
+        for way, (_, work) in half.ready[key].items():
+            named = way.backend.lower().replace("_attention", "")
+            if way.backend != module.DEFAULT and module.ran(work) != [named] * (named != "math"):
+                raise Failure(f"smoke: {module.name_of(way)} on {key} ran {module.ran(work)}")
+    silent = [key for key in keys if not half.ready[key]]
+    wrong = [f"{way} on {key}: {text}" for key in keys for way, text in half.refused[key].items()
+             if "differs" in text]
+    if silent or wrong:
+        raise Failure(f"smoke: nothing ran of {silent}, wrong: {wrong}")
+    ways = sum(len(found) for found in half.found.values())
+    print(f"smoke: ok, {len(keys)} rows, {ways} ways ran, "
+          f"{sum(map(len, half.refused.values()))} refused")
+
+
+def run(a):
+    module = torch_half(False)
+    gpu = module.Gpu()
+    folder = RESULTS / table.slug(gpu.device())
+    page, raw = folder / "attention.md", folder / "attention.json"
+    old = None
+    if a.add:
+        if not raw.exists():
+            raise Failure(f"{raw} is not there: nothing to add to", 2)
+        old = json.loads(raw.read_text(encoding="utf-8"))
+    elif (page.exists() or raw.exists()) and not a.force:
+        raise Failure(f"{page} is there; --force replaces it, --add adds rows to it", 2)
+    keys = [(what, passed, precision, table.TOKENS // nodes, nodes) for what in a.what
+            for precision in a.precision for passed in a.passes for nodes in a.nodes]
+    # Whether cra can be measured and read is to be known before PyTorch takes its minutes.
+    first = run_cra(a.cra, "--rounds", "1")
+    if first["device"] != gpu.device():
+        raise Failure(f"cra is on {first['device']}, PyTorch on {gpu.device()}")
+    if old:
+        table.add(old, {**module.about(), "device": first["device"], "commit": first["commit"],
+                        "rows": []})
+    repeats = max(6, -(-table.LEAST_REPEATS // a.rounds))
+    half = module.Half(gpu, keys, repeats, 60 * a.compile_minutes, a.skip)
+    folder.mkdir(parents=True, exist_ok=True)
+    for measured in measure(half, a.rounds, lambda: run_cra(a.cra, "--rounds", str(repeats)),
+                            module.about()):
+        if old:
+            measured = table.add(old, measured)
+        write(raw, json.dumps(measured, indent=0) + "\n")
+        write(page, table.markdown(measured))
+    print(page.read_text(encoding="utf-8"))
+    print(f"written: {page} and {raw}")
+
+
+def chosen(kind, known):
+    def parse(text):
+        values = [kind(word) for word in text.split(",")]
+        if not set(values) <= set(known):
+            raise argparse.ArgumentTypeError(f"{text}: known are {','.join(map(str, known))}")
+        return [k for k in known if k in values]  # in our order
+    return parse
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("cra", nargs="?")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--force", action="store_true")
-    parser.add_argument("--smoke", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cra", nargs="?", metavar="CRA", help="the program to measure")
+    parser.add_argument("--rounds", type=int, default=6, help="at least 5 by protocol (default 6)")
+    parser.add_argument("--what", type=chosen(str, WHATS), default=WHATS, help=",".join(WHATS))
+    parser.add_argument("--precision", type=chosen(str, PRECISIONS), default=PRECISIONS,
+                        help=",".join(PRECISIONS))
+    parser.add_argument("--passes", type=chosen(str, table.PASSES), default=table.PASSES,
+                        help=",".join(table.PASSES))
+    parser.add_argument("--nodes", type=chosen(int, NODES), default=NODES,
+                        help=",".join(map(str, NODES)))
+    parser.add_argument("--compile-minutes", type=float, default=60,
+                        help="no further way is compiled after these; goals that depend on one "
+                             "that was not tried count as not measured (default 60)")
+    parser.add_argument("--skip", action="append", default=[], metavar="WORDS",
+                        help="leave out ways whose name has these words, say 'cudnn'")
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--add", action="store_true", help="add rows to what is there, measured on "
+                        "the same device with the same PyTorch and commit")
+    parser.add_argument("--smoke", action="store_true", help="try every step on the CPU")
     a = parser.parse_args()
-    if a.smoke:
-        half, shapes = Torch(True), [("core", 5, 3), ("encoder", 5, 3)]
-        ways = half.measure(shapes)[1]
-        again = half.measure(shapes, ways)[1]
-        assert ways.keys() == again.keys() and all(len(w) <= 2 for w in again.values())
-        print(f"smoke: {len(ways)} rows, {sum(map(len, ways.values()))} ways, refused: "
-              f"{json.dumps({' '.join(map(str, k)): v for k, v in half.refused.items()}, indent=1)}")
-        return
-    if not a.cra:
+    if not a.smoke and not a.cra:
         parser.error("which program? tools/bench_cuda.py CRA")
-    half = Torch(False)
-    shapes = [(what, n, ROWS // n) for what in ("core", "encoder") for n in NODES]
-    reports, rounds, state, ways = [], [], [], None
-    for r in range(a.rounds):
-        state.append(clocks())
-        print(f"round {r + 1} of {a.rounds}: {state[-1]}", file=sys.stderr)
-        best, found = half.measure(shapes, ways)
-        ways = ways or found
-        rounds.append(best)
-        reports.append(run_cra(a.cra))
-    merged = table.merge(reports, rounds)
-    folder = pathlib.Path(__file__).resolve().parent.parent / "results" / "bench" / table.slug(merged["device"])
-    page = folder / "attention.md"
-    if page.exists() and not a.force:
-        fail(f"{page} is there; --force replaces it")
-    folder.mkdir(parents=True, exist_ok=True)
-    merged["clocks"], merged["torch"] = state, half.torch.__version__
-    merged["refused"] = {" ".join(map(str, k)): v for k, v in half.refused.items()}
-    (folder / "attention.json").write_text(json.dumps(merged, indent=1) + "\n")
-    page.write_text(table.markdown(merged))
-    print(page.read_text())
-    print(f"written: {page}", file=sys.stderr)
+    if a.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    try:
+        smoke(a.cra) if a.smoke else run(a)
+    except (Failure, table.Mismatch) as e:
+        print(f"bench_cuda: {e}", file=sys.stderr)
+        sys.exit(getattr(e, "code", 1))
 
 
 if __name__ == "__main__":
