@@ -280,7 +280,8 @@ struct LookersBackwardKernel {
       const std::int64_t looker = a.p.in.lookers.start(r.e) + r.row;
       const std::int64_t query = a.p.in.queries.start(r.e) + r.row;
       const S* const k = a.p.in.k + a.p.in.nodes.start(r.e) * a.p.in.kv_ld + col;
-      const float* const d_score = a.d_scores + a.p.weight_row(r.unit, r.row);
+      const float* const d_score =
+          a.d_scores == nullptr ? nullptr : a.d_scores + a.p.weight_row(r.unit, r.row);
       for (int first = 0; first < columns; first += kLanes) {
         const auto c = w.lane() + first;
         const auto ok = c < columns;
