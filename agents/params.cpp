@@ -48,11 +48,28 @@ std::vector<Problem> check(const Params& p, const sim::Params& pool) {
     problems.push_back({"agent.learner",
                         "is apg, which follows the gradient through the simulator, and service by "
                         "lottery has none; learners that explore work, reinforce among them"});
-  if (std::holds_alternative<Evolution>(p.agent.learner) && is_known(p.agent.base) &&
-      misfit(p.agent.base).empty() && baseline_knobs(p.agent.base, pool).empty())
-    problems.push_back({"agent.base", "is \"" + p.agent.base +
-                                          "\", which has no knobs, and es moves nothing else; "
-                                          "agent.base=best would do"});
+  if (std::holds_alternative<Evolution>(p.agent.learner)) {
+    const auto has_knobs = [&](const std::string& name) {
+      return !baseline_knobs(name, pool).empty();
+    };
+    const auto moved = [&](const std::string& name) {
+      return is_known(name) && misfit(name).empty() && unlearnable(name).empty() && has_knobs(name);
+    };
+    const std::vector<std::string> fitting = baselines_for(pool);
+    const std::vector<std::string>& compared = listed.empty() ? fitting : listed;
+    const bool best_moves = std::any_of(compared.begin(), compared.end(), moved);
+    const auto other = std::find_if(fitting.begin(), fitting.end(), moved);
+    const std::string base = best_moves ? "best" : other != fitting.end() ? *other : "";
+    const std::string advice =
+        "es moves nothing else" + (base.empty() ? "" : "; agent.base=" + base + " would do");
+    if (p.agent.base == "best" && !best_moves)
+      problems.push_back(
+          {"agent.base",
+           "is best, but nothing in evaluation.baselines has knobs to learn, and " + advice});
+    if (is_known(p.agent.base) && misfit(p.agent.base).empty() && !has_knobs(p.agent.base))
+      problems.push_back(
+          {"agent.base", "is \"" + p.agent.base + "\", which has no knobs, and " + advice});
+  }
   const std::int64_t limit = sim::evaluation_limit(pool);
   if (p.evaluation.episodes > limit)
     problems.push_back({"evaluation.episodes", "is " + std::to_string(p.evaluation.episodes) +

@@ -24,12 +24,13 @@ double load_of(const Seen& s, int n) {
 }
 
 const std::vector<double> kTemperatures{0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8};
+constexpr double kSharpest = 0.01;  // the largest score takes all; at 0 nothing is defined
 
 struct DynamicAttentionRule {
   static constexpr const char* name = "dynamic_attention";
   static constexpr const char* doc =
       "softmax(load / mean / temperature) * capacity; load = q + ef, or W error of progress nodes";
-  static std::vector<Knob> knobs() { return {{"temperature", kTemperatures}}; }
+  static std::vector<Knob> knobs() { return {{"temperature", kTemperatures, kSharpest}}; }
   static void weigh(const Seen& s, const double* knob, double* w) {
     for (int n = 0; n < s.nodes; ++n) w[n] = load_of(s, n);
     attend(s, knob[0], w);
@@ -57,7 +58,7 @@ struct StaticAttentionRule {
   static constexpr const char* name = "static_attention";
   static constexpr const char* doc =
       "dynamic_attention with the load of an average slot: mean arrivals, or W of progress nodes";
-  static std::vector<Knob> knobs() { return {{"temperature", kTemperatures}}; }
+  static std::vector<Knob> knobs() { return {{"temperature", kTemperatures, kSharpest}}; }
   static void weigh(const Seen& s, const double* knob, double* w) {
     for (int n = 0; n < s.nodes; ++n) w[n] = s.is_progress(n) ? s.importance[n] : s.base[n];
     attend(s, knob[0], w);
@@ -69,7 +70,7 @@ struct RandomAttentionRule {
   static constexpr const char* doc = "dynamic_attention with loads drawn anew in every slot";
   static constexpr bool strict = true;
   static constexpr bool ordered = true;
-  static std::vector<Knob> knobs() { return {{"temperature", {0.5, 1, 2, 8}}}; }
+  static std::vector<Knob> knobs() { return {{"temperature", {0.5, 1, 2, 8}, kSharpest}}; }
   static void weigh(const Seen& s, const double* knob, double* w) {
     for (int n = 0; n < s.nodes; ++n) w[n] = chance(s, n);
     attend(s, knob[0], w);

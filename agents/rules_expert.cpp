@@ -66,7 +66,7 @@ struct HealthRule {
   static std::vector<Knob> knobs() {
     return {{"backlog", {1, 2, 4}},
             {"wear", {0, 1, 2}},
-            {"temperature", {0.5, 1, 2, 4}},
+            {"temperature", {0.5, 1, 2, 4}, 0.01},
             {"resume", {5, 6, 7, 8}, 1}};
   }
   static std::string unfit(const sim::Params& p) {

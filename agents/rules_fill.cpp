@@ -29,7 +29,7 @@ struct RoundRobinRule {
   static constexpr bool strict = true;
   static constexpr bool ordered = true;
   static constexpr bool handles_down = true;
-  static std::vector<Knob> knobs() { return {{"quantum", {0.125, 0.25, 0.5, 1, 2, 4}}}; }
+  static std::vector<Knob> knobs() { return {{"quantum", {0.125, 0.25, 0.5, 1, 2, 4}, 0.01}}; }
   static void weigh(const Seen& s, const double* knob, double* w) {
     Filling f(s);
     double fair = 0;  // the rate at which all nodes together use the scarcest budget up

@@ -83,7 +83,7 @@ struct GreedyMarginRule {
       "quanta of `quantum` fair shares of the budget, each to the node it gains most at by now";
   static constexpr bool strict = true;
   static constexpr bool handles_down = true;
-  static std::vector<Knob> knobs() { return {{"quantum", {0.125, 0.25, 0.5, 1}}}; }
+  static std::vector<Knob> knobs() { return {{"quantum", {0.125, 0.25, 0.5, 1}, 0.01}}; }
   static std::string unfit(const sim::Params& p) { return no_curves(p); }
   static void weigh(const Seen& s, const double* knob, double* w) {
     Filling f(s);
@@ -188,7 +188,8 @@ struct ExponentialWeightsRule {
       "`even` of it is spread evenly, so that no node is forgotten";
   static constexpr bool strict = true;
   static std::vector<Knob> knobs() {
-    return {{"temperature", {0.003, 0.01, 0.03, 0.1, 0.3, 1, 3}}, {"even", {0, 0.01, 0.1}, 0, 1}};
+    return {{"temperature", {0.003, 0.01, 0.03, 0.1, 0.3, 1, 3}, 1e-4},
+            {"even", {0, 0.01, 0.1}, 0, 1}};
   }
   static std::string unfit(const sim::Params& p) { return needs_gradient(p); }
   static std::unique_ptr<Actor> actor(const KnobValues& knobs, const sim::Params& p, std::int64_t) {

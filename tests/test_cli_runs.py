@@ -149,6 +149,14 @@ class Runs(unittest.TestCase):
             # Only weights below 1e-9 of the largest are lifted to it, as the pool itself does.
             np.testing.assert_allclose(learned, heuristic, rtol=1e-12, atol=0)
 
+    def test_es_starts_from_the_best_that_has_knobs(self):
+        for learner, base in (("reinforce", "uniform"), ("es", "dynamic_attention")):
+            self.call("run", TINY, "--out", f"{learner}.h5", "--set", f"agent.learner={learner}", "--set", "pool.lag=1",
+                      "--set", "evaluation.baselines=[uniform,dynamic_attention]",
+                      "--set", "workload.parts=[{kind: constant, rate: 0.4}]")
+            with h5py.File(self.path(f"{learner}.h5")) as file:
+                self.assertEqual(file["policy/base"][()].decode(), base)
+
     # ---- kill, stop, resume ------------------------------------------------------------
 
     def test_killed_at_random_moments_and_resumed(self):

@@ -116,3 +116,25 @@ TEST_CASE("check: es wants a base that has knobs") {
   CHECK(problems[0].text ==
         "is \"uniform\", which has no knobs, and es moves nothing else; agent.base=best would do");
 }
+
+TEST_CASE("check: es wants a best baseline that has knobs") {
+  Params params;
+  params.agent.learner = Evolution{};
+  const sim::Params pool = busy_ring(3, 5);
+  const auto said = [&](const char* base, std::vector<std::string> compared) {
+    params.agent.base = base;
+    params.evaluation.baselines = std::move(compared);
+    std::string text;
+    for (const Problem& p : check(params, pool)) text += p.path + " " + p.text;
+    return text;
+  };
+  CHECK(said("best", {"uniform", "demand_backlog"}).empty());
+  const char* best =
+      "agent.base is best, but nothing in evaluation.baselines has knobs to learn, and es moves "
+      "nothing else; agent.base=demand would do";
+  CHECK(said("best", {"uniform", "random"}) == best);
+  CHECK(said("best", {"uniform", "mpc"}) == best);  // has a knob, and cannot be a base
+  CHECK(said("uniform", {"uniform", "random"}) ==
+        "agent.base is \"uniform\", which has no knobs, and es moves nothing else; "
+        "agent.base=demand would do");
+}

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agents/agents.h"
+#include "agents/evolution.h"
 #include "agents/rules.h"
 #include "pools.h"
 
@@ -195,6 +196,26 @@ TEST_CASE("rules: finite weights, budgets and caps hold, in every slot of every 
           CHECK(b.grant[b.at(e) + static_cast<std::size_t>(n)] <= p.pool.capacity[n] * (1 + 1e-9));
       }
     }
+  });
+}
+
+TEST_CASE("rules: finite weights at the ends of what es may try") {
+  // Beyond the grids nothing but a knob's limits stops the search; the simulator refuses what is
+  // not finite.
+  walk([](const sim::Params& p, const Rule& middle) {
+    if (!unlearnable(middle.name).empty()) return;
+    const sim::Exogenous x = sim::draw(p, 5, EpisodeSet::evaluation, 0, 2);
+    const std::vector<Knob> knobs = baseline_knobs(middle.name, p);
+    for (std::size_t k = 0; k < knobs.size(); ++k)
+      for (const double place : {-9.0, static_cast<double>(knobs[k].grid.size()) + 9.0}) {
+        Rule rule = middle;
+        rule.knobs[k] = knob_at(knobs[k], place);
+        CAPTURE(knobs[k].name);
+        CAPTURE(rule.knobs[k]);
+        std::vector<double> cost;
+        CHECK_NOTHROW(cost = outcome_of(rule, p, x).cost);
+        for (const double c : cost) CHECK(std::isfinite(c));
+      }
   });
 }
 

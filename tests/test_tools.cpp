@@ -10,6 +10,7 @@
 #include <fstream>
 #include <limits>
 #include <sstream>
+#include <utility>
 
 #include "tools/arguments.h"
 #include "tools/arithmetic.h"
@@ -538,4 +539,22 @@ TEST_CASE("arithmetic: another rounding mode is noticed before a run (N5)") {
   CHECK(broken == "rounding is not to nearest");
   CHECK(said == "arithmetic is broken in this process: rounding is not to nearest");
   require_sound_arithmetic();
+}
+
+TEST_CASE("best_of: the cheapest that learning can start from, for es one that has knobs") {
+  const auto tuned = [](const char* name, double cost, std::vector<agents::Knob> knobs) {
+    agents::Tuning t;
+    t.rule.name = name;
+    t.knobs = std::move(knobs);
+    t.best_cost = cost;
+    return t;
+  };
+  const std::vector<agents::Tuning> all{
+      tuned("mpc", 0.1, {{"horizon", {10}, 1}}), tuned("uniform", 0.2, {}),
+      tuned("priority", 0.3, {{"reserve", {0}, 0}}), tuned("demand", 0.4, {{"share", {1}, 0}}),
+      tuned("dynamic_attention", 0.5, {{"temperature", {1}, 0}})};
+  CHECK(best_of(all, false).rule.name == "uniform");
+  CHECK(best_of(all, true).rule.name == "demand");
+  CHECK(best_of({all[0], all[1], all[2]}, true).rule.name == "priority");  // strict, but it moves
+  CHECK(best_of({all[0], all[1]}, true).rule.name == "uniform");  // check() does not let that come
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "attention/attention.h"
@@ -78,13 +79,15 @@ std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
   return all;
 }
 
-const agents::Tuning& best_of(const std::vector<agents::Tuning>& all) {
-  return *std::min_element(all.begin(), all.end(),
-                           [](const agents::Tuning& a, const agents::Tuning& b) {
-                             const bool a_starts = agents::starts_learning(a.rule.name),
-                                        b_starts = agents::starts_learning(b.rule.name);
-                             return a_starts != b_starts ? a_starts : a.best_cost < b.best_cost;
-                           });
+const agents::Tuning& best_of(const std::vector<agents::Tuning>& all, bool by_knobs) {
+  const auto rank = [&](const agents::Tuning& t) {
+    const std::string& name = t.rule.name;
+    const bool stuck = by_knobs && (t.knobs.empty() || !agents::unlearnable(name).empty());
+    return std::tuple(stuck, !agents::starts_learning(name), t.best_cost);
+  };
+  return *std::min_element(
+      all.begin(), all.end(),
+      [&](const agents::Tuning& a, const agents::Tuning& b) { return rank(a) < rank(b); });
 }
 
 Candidate baseline(agents::Tuning tuning, const sim::Params& p) {

@@ -50,7 +50,8 @@ std::vector<agents::Tuning> tune_all(const std::vector<std::string>& names,
                                      const scenarios::Settings& s, Progress& progress);
 /// The heuristic with the lowest cost on the tuning episodes that learning can start from; of all
 /// when there is none; not empty.
-const agents::Tuning& best_of(const std::vector<agents::Tuning>& all);
+/// \param by_knobs  learning moves knobs alone: those that have some come first
+const agents::Tuning& best_of(const std::vector<agents::Tuning>& all, bool by_knobs);
 
 Candidate baseline(agents::Tuning tuning, const sim::Params& p);
 Candidate learned(const std::string& name, agents::Network network, const sim::Params& p,

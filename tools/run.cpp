@@ -276,10 +276,12 @@ std::vector<std::string> to_tune(const scenarios::Settings& s) {
   return names;
 }
 
-const agents::Tuning& base_of(const std::string& base, const std::vector<agents::Tuning>& all) {
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const agents::Tuning& t) { return t.rule.name == base; });
-  return found != all.end() ? *found : best_of(all);
+const agents::Tuning& base_of(const agents::Agent& agent, const std::vector<agents::Tuning>& all) {
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const agents::Tuning& t) { return t.rule.name == agent.base; });
+  return found != all.end()
+             ? *found
+             : best_of(all, std::holds_alternative<agents::Evolution>(agent.learner));
 }
 
 void tell_tunings(const std::vector<agents::Tuning>& all) {
@@ -360,7 +362,7 @@ int run(const Arguments& a) {
     if (a.verbose) tell_tunings(tunings);
     if (!a.quiet) warn_of_edges(tunings, s.agents.evaluation.tuning_episodes);
 
-    Session session(a, scenario, out, std::move(from), base_of(s.agents.agent.base, tunings).rule,
+    Session session(a, scenario, out, std::move(from), base_of(s.agents.agent, tunings).rule,
                     engine, progress);
     session.train();
     if (const char* signal = stop_requested()) return session.stopped(signal);
@@ -368,7 +370,7 @@ int run(const Arguments& a) {
     about.train_seconds = session.seconds();
 
     std::vector<Candidate> all;
-    const std::string name = learned_name(s, base_of(s.agents.agent.base, tunings).rule.name);
+    const std::string name = learned_name(s, base_of(s.agents.agent, tunings).rule.name);
     for (agents::Network& network : session.networks()) {
       const auto k = static_cast<std::int64_t>(all.size());
       all.push_back(
