@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 import types
+import warnings
 
 # This cache of compiled code does not look at which backends are allowed: what was compiled for the
 # first of them would serve all. Read when PyTorch is imported.
@@ -55,6 +56,8 @@ class Gpu:
         # One pool for all graphs: they never run at the same time, and what one leaves there is
         # never read. Each with a pool of its own would take more memory than there is.
         self.pool = torch.cuda.graph_pool_handle()
+        # A pool whose last graph is gone takes no other: this one stays.
+        self.first = self.record(lambda _: torch.zeros(1, device=self.name), 1, 1)
 
     def device(self):
         return torch.cuda.get_device_name()
@@ -331,12 +334,18 @@ class Half:
         self.copies = []
 
     def try_way(self, key, way):
-        """Checks, records and times it; what it throws is its answer."""
+        """Checks, records and times it; what it throws is its answer, and what it warned of."""
         if any(s in name_of(way) for s in self.skip):
             self.untried[key].append(name_of(way))
             return
         # Of matrix products, by eager and compiled ways alike.
         torch.set_float32_matmul_precision("high" if key[2] == "tf32" else "highest")
+        # Why a backend is not taken is told by warnings alone.
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            self.answer(key, way, warned)
+
+    def answer(self, key, way, warned):
         try:
             work, sets, errors = getattr(self.passes, key[0])(key, way)
             self.errors[key][name_of(way)] = max(errors)
@@ -351,8 +360,11 @@ class Half:
             self.machine.free()
         except Exception as e:
             self.ready[key].pop(way, None)
-            lines = [line for line in str(e).strip().split("\n") if line.strip()]
-            self.refused[key][name_of(way)] = (f"{type(e).__name__}: " + " ".join(lines[:1]))[:200]
+            said = [f"{type(e).__name__}: {e}", *(str(w.message) for w in warned
+                                                  if issubclass(w.category, UserWarning))]
+            first = dict.fromkeys(text.strip().split("\n")[0].split(" (Triggered")[0][:160]
+                                  for text in said)
+            self.refused[key][name_of(way)] = "; ".join(list(first)[:5])
             try:
                 self.machine.settle()
             except Exception as gone:
