@@ -8,8 +8,6 @@
 
 namespace cra::cuda {
 
-inline constexpr int kBenchWidth = 64, kBenchHeads = 4, kBenchLayers = 2, kBenchFeatures = 16;
-inline constexpr int kBenchSize = kBenchWidth / kBenchHeads;  ///< of a head
 
 /// Numbers with about the spread of normed activations.
 inline std::vector<float> bench_numbers(std::int64_t count) {
@@ -24,9 +22,10 @@ template <Precision P, class M>
 void bench_core(M& m, const BenchPlan& plan, std::int64_t environments, int nodes,
                 std::vector<BenchRow>& rows) {
   using S = Stored<P>;
-  const CoreShape shape{environments, nodes, kBenchHeads, kBenchSize};
+  const attention::Shape s = bench_shape();  // of which this is the core
+  const CoreShape shape{environments, nodes, s.heads, s.head_width()};
   std::vector<CoreWork<M, P>> sets;
-  const std::int64_t count = environments * nodes * kBenchWidth;
+  const std::int64_t count = environments * nodes * s.width;
   std::vector<S> numbers;
   for (const float v : bench_numbers(3 * count)) {
     if constexpr (P == Precision::bf16)
@@ -41,18 +40,28 @@ void bench_core(M& m, const BenchPlan& plan, std::int64_t environments, int node
     m.wait();
   } while (std::ssize(sets) * sets.back().bytes() < plan.bytes);
   const double of_pass = double(count) * sizeof(S),
-               scores = double(environments) * kBenchHeads * double(nodes) * nodes;
+               scores = double(environments) * s.heads * double(nodes) * nodes;
   for (const bool backward : {false, true}) {
-    BenchRow row{"core", backward, P, environments, nodes, kBenchWidth, kBenchHeads, 0, {},
-                 0,      0,        0};
+    BenchRow row{"core", backward, P, environments, nodes, s.width, s.heads};
     row.bytes = of_pass * (backward ? 4 + 7 : 4);
-    row.operations = scores * kBenchSize * (backward ? 4 + 10 : 4);
+    row.operations = scores * s.head_width() * (backward ? 4 + 10 : 4);
     row.exponentials = scores * (backward ? 2 : 1);
     row.us = m.microseconds(plan.rounds, plan.launches, [&](int i) {
       const auto& set = sets[static_cast<std::size_t>(i) % sets.size()];
       set.forward(m);
       if (backward) set.backward(m);
     });
+    const auto& first = sets.front();
+    const auto last = [&](const S* all, int times) {
+      const std::int64_t of_one = std::int64_t{nodes} * s.width * times;
+      return floats_of(m, all + (environments - 1) * of_one, of_one);
+    };
+    row.in = last(first.qkv.data(), 3);
+    row.out = last(first.out.data(), 1);
+    if (backward) {
+      row.d_out = last(first.d_out.data(), 1);
+      row.d_in = last(first.d_qkv.data(), 3);
+    }
     rows.push_back(std::move(row));
   }
 }
@@ -60,16 +69,12 @@ void bench_core(M& m, const BenchPlan& plan, std::int64_t environments, int node
 template <Precision P, class M>
 void bench_encoder(M& m, const BenchPlan& plan, std::int64_t environments, int nodes,
                    std::vector<BenchRow>& rows) {
-  attention::Shape s;
-  s.features = kBenchFeatures;
-  s.width = kBenchWidth;
-  s.heads = kBenchHeads;
-  s.layers = kBenchLayers;
+  const attention::Shape s = bench_shape();
   const Packing packing(s);
   const DeviceEncoder<M, P> encoder(s, packing);
   const std::vector<float> theta = attention::initial_parameters(s, 1);
   const std::int64_t count = environments * nodes;
-  const std::vector<float> x = bench_numbers(count * kBenchFeatures);
+  const std::vector<float> x = bench_numbers(count * s.features);
   const Pass pass{environments, count, nodes, true, false};
   // Weights and streams of one set are all that a second pass could find again: features and
   // embeddings are too large for a cache, and little beside the products.
@@ -78,23 +83,24 @@ void bench_encoder(M& m, const BenchPlan& plan, std::int64_t environments, int n
   m.upload(b.x.data(), x.data(), std::ssize(x));
   encoder.pack(m, b);
   m.wait();
-  const double d = kBenchWidth, tokens = double(count);
+  const double d = s.width, tokens = double(count);
   // Products of a row: embedding, and per layer projections and MLP, and scores and what they mix.
   const double row_operations =
-      2 * (kBenchFeatures * d + d * d + kBenchLayers * (8 * d * d + 2 * d * nodes));
+      2 * (s.features * d + d * d + s.layers * (8 * d * d + 2 * d * nodes));
   for (const bool backward : {false, true}) {
-    BenchRow row{"encoder", backward,    P,           environments,
-                 nodes,     kBenchWidth, kBenchHeads, kBenchLayers,
-                 {},        0,           0,           0};
-    row.bytes = tokens * (kBenchFeatures + d) * sizeof(float) * (backward ? 2 : 1);
+    BenchRow row{"encoder", backward, P, environments, nodes, s.width, s.heads, s.layers};
+    row.bytes = tokens * (s.features + d) * sizeof(float) * (backward ? 2 : 1);
     row.operations = tokens * row_operations * (backward ? 3 : 1);
-    row.exponentials = tokens * nodes * kBenchHeads * kBenchLayers * (backward ? 2 : 1);
+    row.exponentials = tokens * nodes * s.heads * s.layers * (backward ? 2 : 1);
     row.us = m.microseconds(plan.rounds, plan.launches, [&](int) {
       encoder.forward(m, b, pass, backward);
       if (!backward) return;
-      m.copy(b.d_narrow.data(), b.h_out.data(), count * kBenchWidth);  // any gradient
+      m.copy(b.d_narrow.data(), b.h_out.data(), count * s.width);  // any gradient
       encoder.backward(m, b, pass, false);
     });
+    const std::int64_t before_last = count - nodes;
+    row.in = floats_of(m, b.x.data() + before_last * s.features, std::int64_t{nodes} * s.features);
+    row.out = floats_of(m, b.h_out.data() + before_last * s.width, std::int64_t{nodes} * s.width);
     rows.push_back(std::move(row));
   }
 }
@@ -106,18 +112,6 @@ void bench_rows(M& m, const BenchPlan& plan, std::vector<BenchRow>& rows) {
   for (const std::int64_t e : plan.batches) bench_core<P>(m, plan, e, 16, rows);
   for (const int n : plan.nodes)
     bench_encoder<P>(m, plan, std::max<std::int64_t>(plan.rows / n, 1), n, rows);
-}
-
-/// Read and write of a copy over `bytes`, GB/s.
-template <class M>
-double bench_copy(M& m, const BenchPlan& plan) {
-  const std::int64_t count = plan.bytes / static_cast<std::int64_t>(sizeof(float));
-  const auto from = m.template array<float>(count), to = m.template array<float>(count);
-  m.zero(from.data(), count);
-  std::vector<double> us =
-      m.microseconds(plan.rounds, 4, [&](int) { m.copy(to.data(), from.data(), count); });
-  std::sort(us.begin(), us.end());
-  return 2 * double(plan.bytes) / us[us.size() / 2] / 1e3;
 }
 
 }  // namespace cra::cuda

@@ -150,11 +150,13 @@ struct Buffers {
       const std::vector<float> scores = attention::drawn_scores(s, nodes);
       table = m.template array<float>(static_cast<std::int64_t>(scores.size()));
       m.upload(table.data(), scores.data(), static_cast<std::int64_t>(scores.size()));
+      m.wait();  // `scores` is gone with this block, as others are below
     }
     if (s.weights == attention::Weights::shuffled) {
       const std::vector<int> orders = attention::drawn_orders(s, nodes);
       order = m.template array<int>(static_cast<std::int64_t>(orders.size()));
       m.upload(order.data(), orders.data(), static_cast<std::int64_t>(orders.size()));
+      m.wait();
     }
     if (s.positions == attention::Positions::sinusoidal) {
       const std::vector<float> plain = attention::position_codes_of(s, nodes);
@@ -163,8 +165,8 @@ struct Buffers {
         std::copy_n(plain.data() + n * s.width, s.width, padded.data() + n * d);
       codes = m.template array<float>(nodes * d);
       m.upload(codes.data(), padded.data(), nodes * d);
+      m.wait();
     }
-    m.wait();  // what was uploaded goes out of scope
   }
 
   std::int64_t rows, points;  ///< room

@@ -80,12 +80,13 @@ CRA_KERNEL void put_by_columns(const W& w, S* to, int tile, const S* from, int l
 template <Precision P, int kTiles, class W>
 CRA_KERNEL void multiply_head(const W& w, Tile<W>& sum, const Left<W, P> (&left)[kTiles],
                               const Stored<P>* right, int first) {
+  // An odd one comes first: last, it costs ptxas registers that heads of 7 tiles do not have.
+  constexpr int kOdd = kTiles % 2;
+  if constexpr (kOdd == 1) multiply<P>(w, sum, left[0], right_at<P>(w, right, first));
   CRA_UNROLL
-  for (int d = 0; d + 1 < kTiles; d += 2)
+  for (int d = kOdd; d + 1 < kTiles; d += 2)
     multiply<P>(w, sum, left[d], left[d + 1], right_at<P>(w, right, first + d),
                 right_at<P>(w, right, first + d + 1));
-  if constexpr (kTiles % 2 == 1)
-    multiply<P>(w, sum, left[kTiles - 1], right_at<P>(w, right, first + kTiles - 1));
 }
 
 /// sum[d] += weights of kNodes tiles of nodes times their rows. \param right  [node tile, d]
@@ -210,6 +211,7 @@ template <Precision P, int kTiles>
 struct CoreKernel {
   static constexpr const char* kName = "core";
   static constexpr int kWarps = 8;
+  static constexpr int kBlocks = kTiles <= 2 ? 2 : 1;
   static constexpr int kArrays = 2;  ///< in shared memory: keys, values
   struct Args {
     CoreInputs<Stored<P>> in;

@@ -121,6 +121,23 @@ class CoreWork {
   std::int64_t rows_;
 };
 
+/// Numbers of the device as the host has them.
+template <class M, class S>
+std::vector<float> floats_of(M& m, const S* from, std::int64_t count) {
+  std::vector<S> kept(static_cast<std::size_t>(count));
+  m.download(kept.data(), from, count);
+  m.wait();
+  std::vector<float> values;
+  values.reserve(kept.size());
+  for (const S& s : kept) {
+    if constexpr (std::is_same_v<S, Bfloat16>)
+      values.push_back(widen(s));
+    else
+      values.push_back(s);
+  }
+  return values;
+}
+
 /// The same with a machine of its own, fed from and read by the host.
 template <class M, Precision P>
 class CoreOn : public Core {
@@ -139,8 +156,12 @@ class CoreOn : public Core {
   }
   void forward() override { work_.forward(machine_); }
   void backward() override { work_.backward(machine_); }
-  std::vector<float> out() override { return get(work_.out.data(), rows_ * width_); }
-  std::vector<float> d_qkv() override { return get(work_.d_qkv.data(), rows_ * 3 * width_); }
+  std::vector<float> out() override {
+    return floats_of(machine_, work_.out.data(), rows_ * width_);
+  }
+  std::vector<float> d_qkv() override {
+    return floats_of(machine_, work_.d_qkv.data(), rows_ * 3 * width_);
+  }
 
  private:
   using S = Stored<P>;
@@ -154,19 +175,6 @@ class CoreOn : public Core {
     }
     machine_.upload(to, kept.data(), std::ssize(kept));
     machine_.wait();
-  }
-  std::vector<float> get(const S* from, std::int64_t count) {
-    std::vector<S> kept(static_cast<std::size_t>(count));
-    machine_.download(kept.data(), from, count);
-    machine_.wait();
-    std::vector<float> values;
-    for (const S& s : kept) {
-      if constexpr (P == Precision::bf16)
-        values.push_back(widen(s));
-      else
-        values.push_back(s);
-    }
-    return values;
   }
 
   M machine_;

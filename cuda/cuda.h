@@ -76,6 +76,15 @@ class Core {
 std::unique_ptr<Core> make_core(const CoreShape& shape, Precision precision);
 std::unique_ptr<Core> make_emulated_core(const CoreShape& shape, Precision precision);
 
+/// What is measured as the encoder, with the weights of initial_parameters(shape, 1).
+inline attention::Shape bench_shape() {
+  attention::Shape s;
+  s.features = 16;
+  s.width = 64;
+  s.heads = 4;
+  s.layers = 2;
+  return s;
+}
 /// One figure of `cra bench cuda`.
 struct BenchRow {
   std::string what;       ///< "core" or "encoder"
@@ -83,8 +92,11 @@ struct BenchRow {
   Precision precision = Precision::fp32;
   std::int64_t environments = 0;
   int nodes = 0, width = 0, heads = 0, layers = 0;
-  std::vector<double> us;  ///< microseconds of a pass, one number per round
+  std::vector<double> us{};  ///< microseconds of a pass, one number per round
   double bytes = 0, operations = 0, exponentials = 0;  ///< that any way of doing it needs
+  /// Of the last environment, after the last pass: what went in, what came out of it, and of a
+  /// core the same of the gradients (empty where there are none).
+  std::vector<float> in{}, out{}, d_out{}, d_in{};
 };
 struct BenchReport {
   std::string device, compute_capability;

@@ -2,20 +2,38 @@
 // and finds the driver by itself, so the same program starts on machines without one.
 #include <cuda_runtime.h>
 
+#include <optional>
+
+#include "cuda/bench_copy.h"
 #include "cuda/cuda.h"
 #include "cuda/device_machine.cuh"
 #include "cuda/engines.h"
 
 namespace cra::cuda {
 
-extern template struct Engines<DeviceMachine, Precision::fp32>;
-extern template struct Engines<DeviceMachine, Precision::tf32>;
-extern template struct Engines<DeviceMachine, Precision::bf16>;
-
 namespace {
 
-void need_device() {
-  CRA_CHECK(!devices().empty(), "no usable GPU: " + describe() + "; use --device cpu");
+// The oldest GPUs with the matrix instructions that the kernels are made of.
+constexpr int kLeastMajor = 8;
+
+// Properties of a GPU, nothing when the driver has none for it.
+std::optional<cudaDeviceProp> properties_of(int number) {
+  cudaDeviceProp properties;
+  if (cudaGetDeviceProperties(&properties, number) == cudaSuccess) return properties;
+  static_cast<void>(cudaGetLastError());
+  return std::nullopt;
+}
+
+// The GPU that engines are made on: the first that the driver shows.
+cudaDeviceProp need_device() {
+  const std::optional<cudaDeviceProp> first = properties_of(0);
+  CRA_CHECK(first, "no usable GPU: " + describe() + "; use --device cpu");
+  CRA_CHECK(first->major >= kLeastMajor,
+            std::string("the GPU ") + first->name + " has compute capability " +
+                std::to_string(first->major) + "." + std::to_string(first->minor) +
+                ", and 8.0 is needed; use --device cpu, or show another one first with " +
+                "CUDA_VISIBLE_DEVICES");
+  return *first;
 }
 
 // 12040 -> "12.4"
@@ -50,11 +68,8 @@ std::vector<std::string> devices() {
   }
   std::vector<std::string> names;
   for (int i = 0; i < count; ++i) {
-    cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, i) == cudaSuccess)
-      names.emplace_back(properties.name);
-    else
-      static_cast<void>(cudaGetLastError());
+    const std::optional<cudaDeviceProp> properties = properties_of(i);
+    if (properties && properties->major >= kLeastMajor) names.emplace_back(properties->name);
   }
   return names;
 }
@@ -73,11 +88,7 @@ std::unique_ptr<Core> make_core(const CoreShape& shape, Precision precision) {
 }
 
 BenchReport bench(const BenchPlan& plan) {
-  need_device();
-  int number = 0;
-  cudaDeviceProp properties;
-  check_device(cudaGetDevice(&number), "asking for the device");
-  check_device(cudaGetDeviceProperties(&properties, number), "asking for the device");
+  const cudaDeviceProp properties = need_device();
   DeviceMachine machine;
   BenchReport report{properties.name,
                      std::to_string(properties.major) + "." + std::to_string(properties.minor),

@@ -81,7 +81,7 @@ class DeviceWarp {
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(a));
     return y;
   }
-  static __device__ F from_tf32(U a) { return __uint_as_float(a); }
+  static __device__ F from_tf32(U a) { return __uint_as_float(a & 0xffffe000u); }
   static __device__ U pack_bfloat16(F low, F high) {
     U y;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
@@ -91,19 +91,19 @@ class DeviceWarp {
     return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
   }
   static __device__ void mma_tf32(F (&c)[4], const U (&a)[4], const U (&b)[2]) {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   }
   static __device__ void mma_bfloat16(F (&c)[4], const U (&a)[2], U b) {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 "
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 "
         "{%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(b));
   }
   static __device__ void mma_bfloat16(F (&c)[4], const U (&a)[4], const U (&b)[2]) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));

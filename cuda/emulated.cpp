@@ -1,6 +1,7 @@
 // The kernels on the host.
+#include "cuda/bench_copy.h"
 #include "cuda/cuda.h"
-#include "cuda/engines.h"
+#include "cuda/engines_made.h"
 #include "cuda/machine.h"
 
 namespace cra::cuda {

@@ -103,7 +103,10 @@ class DeviceEngine : public attention::Engine {
   using Mine = DeviceState<M, P>;
   std::unique_ptr<attention::Cache> do_make_cache(std::int64_t envs, int nodes) const override {
     std::unique_ptr<Mine> state = pool_->take(envs, nodes);
-    if (!state) state = std::make_unique<Mine>(shape(), packing_, envs, nodes, machine_());
+    if (state)
+      state->machine.wait();  // where an error has cut a pass short, it may still be running
+    else
+      state = std::make_unique<Mine>(shape(), packing_, envs, nodes, machine_());
     return std::make_unique<DeviceCache<M, P>>(shape(), std::move(state), pool_);
   }
 
@@ -261,6 +264,7 @@ class DeviceEngine : public attention::Engine {
         std::memcmp(c.parameters.data(), parameters.data(), parameters.size_bytes()) == 0)
       return;
     c.machine.wait();  // nobody reads the staging memory any more
+    c.packed = false;  // whatever goes wrong on the way
     std::copy(parameters.begin(), parameters.end(), c.parameters.data());
     c.machine.upload(c.b.parameters.data(), c.parameters.data(), packing_.parameters);
     encoder_.pack(c.machine, c.b);
@@ -307,6 +311,7 @@ class DeviceEngine : public attention::Engine {
     const std::int64_t together = std::clamp<std::int64_t>(kMost / each, 1, c.pass.envs);
     keep(c);
     auto weights = c.machine.template array<float>(together * each);
+    c.machine.zero(weights.data(), together * each);  // padding crosses the border too
     auto softmaxed = c.machine.template array<float>(
         s.weights == attention::Weights::shuffled ? together * each : 1);
     auto staging = c.machine.template staging<float>(together * each);

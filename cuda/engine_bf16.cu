@@ -1,4 +1,4 @@
 #include "cuda/device_machine.cuh"
-#include "cuda/engines.h"
+#include "cuda/engines_made.h"
 
 template struct cra::cuda::Engines<cra::cuda::DeviceMachine, cra::cuda::Precision::bf16>;

@@ -1,12 +1,12 @@
-// cuda/engines.h: what is made for each way of making products, compiled one by one: the kernels
-// are the long part of the build.
+// cuda/engines.h: what is made for each way of making products. The kernels are the long part of the
+// build, so each way is compiled in a file of its own, from engines_made.h.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
-#include "cuda/bench.h"
-#include "cuda/engine.h"
+#include "cuda/cuda.h"
 
 namespace cra::cuda {
 
@@ -14,15 +14,9 @@ namespace cra::cuda {
 template <class M, Precision P>
 struct Engines {
   static std::unique_ptr<attention::Engine> engine(const attention::Shape& s,
-                                                   std::function<M()> machine) {
-    return std::make_unique<DeviceEngine<M, P>>(s, std::move(machine));
-  }
-  static std::unique_ptr<Core> core(const CoreShape& s, M machine) {
-    return std::make_unique<CoreOn<M, P>>(s, std::move(machine));
-  }
-  static void bench(M& machine, const BenchPlan& plan, std::vector<BenchRow>& rows) {
-    bench_rows<P>(machine, plan, rows);
-  }
+                                                   std::function<M()> machine);
+  static std::unique_ptr<Core> core(const CoreShape& s, M machine);
+  static void bench(M& machine, const BenchPlan& plan, std::vector<BenchRow>& rows);
 };
 
 /// Calls f(Engines<M, P>{}) for a precision that is known when the program runs.

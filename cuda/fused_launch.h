@@ -17,7 +17,6 @@ FusedArgs<P> fused_plan(const attention::Shape& s, const Packing& p, int nodes, 
                     (width == 2 || width == 4 || width == 8) && head <= width;
   if (!dots || !made) return a;
   constexpr int kWarps = FusedKernel<P, 1, 2>::kWarps;
-  constexpr std::size_t kMostShared = 96 * 1024;  // that a block may have on any device since 8.0
   while (a.unit_warps * 16 < nodes) a.unit_warps *= 2;
   if (a.unit_warps > kWarps) return a;
   a.block_warps = std::max(a.unit_warps, 8);

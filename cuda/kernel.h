@@ -30,6 +30,8 @@
 namespace cra::cuda {
 
 inline constexpr int kLanes = 32;
+/// Bytes of shared memory that a block may have on any GPU of compute capability 8.0 and later.
+inline constexpr std::size_t kMostShared = std::size_t{96} * 1024;
 
 /// Upper half of a float's bits (Google's brain floating-point format).
 struct Bfloat16 {

@@ -60,6 +60,7 @@ class HostMachine {
   template <class Kernel, class Args>
   void launch(std::int64_t blocks, std::size_t shared, const Args& args,
               int warps = Kernel::kWarps) {
+    CRA_CHECK(shared <= kMostShared, "cuda: a kernel wants more shared memory than a GPU has");
     for_each_tile(blocks, [&](std::int64_t i) {
       HostBlock block(i, warps, shared, backwards_);
       Kernel::run(block, args);

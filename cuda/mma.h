@@ -25,6 +25,10 @@ struct Tile {
     CRA_UNROLL
     for (int i = 0; i < 4; ++i) x[i] = typename W::F(0.f);
   }
+  CRA_KERNEL void add(const Tile& other) {
+    CRA_UNROLL
+    for (int i = 0; i < 4; ++i) x[i] = x[i] + other.x[i];
+  }
   CRA_KERNEL void scale(float by) {
     CRA_UNROLL
     for (int i = 0; i < 4; ++i) x[i] = x[i] * by;
@@ -78,42 +82,64 @@ CRA_KERNEL void put_right(const W& w, S* to, int tile, const typename W::F& x,
   W::store2(to + std::int64_t{tile} * 64, w.lane() * 2, x, y, typename W::M(true));
 }
 
+/// part += left right over one tile of 8, without bfloat16.
+///
+/// For fp32 three products in place of one keep 22 of 24 bits; the fourth, of the two rests, is
+/// below them (Ootomo and Yokota, IJHPCA 2022).
+template <Precision P, class W>
+CRA_KERNEL void multiply_tf32(Tile<W>& part, const Left<W, P>& a, const Right<W, P>& b) {
+  using U = typename W::U;
+  const U left[4] = {W::to_tf32(a.x[0]), W::to_tf32(a.x[2]), W::to_tf32(a.x[1]),
+                     W::to_tf32(a.x[3])};
+  const U right[2] = {W::to_tf32(b.x[0]), W::to_tf32(b.x[1])};
+  if constexpr (P == Precision::fp32) {
+    const U left_rest[4] = {
+        W::to_tf32(a.x[0] - W::from_tf32(left[0])), W::to_tf32(a.x[2] - W::from_tf32(left[1])),
+        W::to_tf32(a.x[1] - W::from_tf32(left[2])), W::to_tf32(a.x[3] - W::from_tf32(left[3]))};
+    const U right_rest[2] = {W::to_tf32(b.x[0] - W::from_tf32(right[0])),
+                             W::to_tf32(b.x[1] - W::from_tf32(right[1]))};
+    W::mma_tf32(part.x, left_rest, right);
+    W::mma_tf32(part.x, left, right_rest);
+  }
+  W::mma_tf32(part.x, left, right);
+}
+
 /// sum += left right over one tile of 8.
+///
+/// The matrix units cut off what they add, always toward zero, so the error of a long sum of one
+/// sign grows with its length. fp32 keeps that to single tiles and adds them up outside, where sums
+/// are rounded to nearest (Ootomo and Yokota, section 4.2).
 template <Precision P, class W>
 CRA_KERNEL void multiply(const W& /*w*/, Tile<W>& sum, const Left<W, P>& a, const Right<W, P>& b) {
   if constexpr (P == Precision::bf16) {
     W::mma_bfloat16(sum.x, a.x, b.x);
+  } else if constexpr (P == Precision::tf32) {
+    multiply_tf32(sum, a, b);
   } else {
-    using U = typename W::U;
-    const U left[4] = {W::to_tf32(a.x[0]), W::to_tf32(a.x[2]), W::to_tf32(a.x[1]),
-                       W::to_tf32(a.x[3])};
-    const U right[2] = {W::to_tf32(b.x[0]), W::to_tf32(b.x[1])};
-    if constexpr (P == Precision::fp32) {
-      // Three products in place of one keep 22 of 24 bits (Ootomo and Yokota, IJHPCA 2022); the
-      // fourth, of the two rests, is below them.
-      const U left_rest[4] = {
-          W::to_tf32(a.x[0] - W::from_tf32(left[0])), W::to_tf32(a.x[2] - W::from_tf32(left[1])),
-          W::to_tf32(a.x[1] - W::from_tf32(left[2])), W::to_tf32(a.x[3] - W::from_tf32(left[3]))};
-      const U right_rest[2] = {W::to_tf32(b.x[0] - W::from_tf32(right[0])),
-                               W::to_tf32(b.x[1] - W::from_tf32(right[1]))};
-      W::mma_tf32(sum.x, left_rest, right);
-      W::mma_tf32(sum.x, left, right_rest);
-    }
-    W::mma_tf32(sum.x, left, right);
+    Tile<W> part;
+    part.clear();
+    multiply_tf32(part, a, b);
+    sum.add(part);
   }
 }
 
 /// The same over two tiles of 8, in one instruction where there is one.
 template <Precision P, class W>
-CRA_KERNEL void multiply(const W& w, Tile<W>& sum, const Left<W, P>& a0, const Left<W, P>& a1,
+CRA_KERNEL void multiply(const W& /*w*/, Tile<W>& sum, const Left<W, P>& a0, const Left<W, P>& a1,
                          const Right<W, P>& b0, const Right<W, P>& b1) {
   if constexpr (P == Precision::bf16) {
     const typename W::U left[4] = {a0.x[0], a0.x[1], a1.x[0], a1.x[1]};
     const typename W::U right[2] = {b0.x, b1.x};
     W::mma_bfloat16(sum.x, left, right);
+  } else if constexpr (P == Precision::tf32) {
+    multiply_tf32(sum, a0, b0);
+    multiply_tf32(sum, a1, b1);
   } else {
-    multiply<P>(w, sum, a0, b0);
-    multiply<P>(w, sum, a1, b1);
+    Tile<W> part;
+    part.clear();
+    multiply_tf32(part, a0, b0);
+    multiply_tf32(part, a1, b1);
+    sum.add(part);
   }
 }
 

@@ -397,7 +397,15 @@ TEST_CASE("bench: every row is measured, and counts what any way of doing it nee
   for (const BenchRow& row : r.rows) {
     CHECK(row.us.size() == 2);
     CHECK(row.us[0] > 0);
+    INFO(row.what << " of " << row.nodes);
+    const double error = tools::error_of(row);
+    CHECK(error > 0);
+    CHECK(error <= (row.layers == 0 ? tools::allowed_of_core(row.precision)
+                                    : tools::allowed_of_encoder(row.precision, false)));
   }
+  BenchRow wrong = r.rows.back();
+  wrong.out.back() += 1;
+  CHECK(tools::error_of(wrong) > 0.1);
   const BenchRow& core = r.rows[0];
   CHECK(core.what == "core");
   CHECK(core.environments == 2);

@@ -6,6 +6,7 @@
 
 #include "cuda/cuda.h"
 #include "tools/bench.h"
+#include "tools/engine_check.h"
 #include "tools/provenance.h"
 #include "tools/terminal.h"
 
@@ -24,7 +25,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-Json json_of(const cuda::BenchRow& r) {
+Json json_of(const cuda::BenchRow& r, const cuda::BenchPlan& plan) {
   return {{"what", r.what},
           {"pass", r.backward ? "forward+backward" : "forward"},
           {"precision", name_of(r.precision)},
@@ -33,7 +34,9 @@ Json json_of(const cuda::BenchRow& r) {
           {"width", r.width},
           {"heads", r.heads},
           {"layers", r.layers},
-          {"us", r.us},
+          {"microseconds", r.us},
+          {"launches_per_graph", plan.launches},
+          {"checked_error", error_of(r)},
           {"bytes", r.bytes},
           {"operations", r.operations},
           {"exponentials", r.exponentials}};
@@ -52,21 +55,22 @@ int bench_cuda(const Arguments& a) {
              {"compute_capability", report.compute_capability},
              {"copy_gb_per_s", report.copy_gb_per_s},
              {"rows", Json::array()}};
-    for (const cuda::BenchRow& r : report.rows) all["rows"].push_back(json_of(r));
+    for (const cuda::BenchRow& r : report.rows) all["rows"].push_back(json_of(r, plan));
     print(all.dump(2) + "\n");
     return 0;
   }
   std::vector<std::vector<std::string>> rows{
-      {"what", "pass", "precision", "environments", "nodes", "us", "GB/s", "TFLOP/s", "Gexp/s"}};
+      {"what", "pass", "precision", "environments", "nodes", "us", "GB/s", "TFLOP/s", "Gexp/s",
+       "error"}};
   for (const cuda::BenchRow& r : report.rows) {
     const double us = median(r.us);
     rows.push_back({r.what, r.backward ? "both" : "forward", name_of(r.precision),
                     std::to_string(r.environments), std::to_string(r.nodes), fixed(us, 1),
                     fixed(r.bytes / us / 1e3, 0), fixed(r.operations / us / 1e6, 1),
-                    fixed(r.exponentials / us / 1e3, 0)});
+                    fixed(r.exponentials / us / 1e3, 0), scientific(error_of(r))});
   }
   print(report.device + ", compute capability " + report.compute_capability + "; a copy moves " +
-        fixed(report.copy_gb_per_s, 0) + " GB/s\n\n" + table(rows, "lllrrrrrr"));
+        fixed(report.copy_gb_per_s, 0) + " GB/s\n\n" + table(rows, "lllrrrrrrr"));
   return 0;
 }
 

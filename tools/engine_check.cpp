@@ -314,19 +314,13 @@ struct PlainHead {
   std::vector<double> q, k, v, g, out, d_q, d_k, d_v;
 };
 
-}  // namespace
-
-std::vector<ArrayError> compare_core(cuda::Core& core, const cuda::CoreShape& s,
-                                     cuda::Precision precision) {
-  const std::int64_t width = std::int64_t{s.heads} * s.size, rows = s.environments * s.nodes;
-  std::vector<float> qkv = normals(rows * 3 * width, 3), d_out = normals(rows * width, 4);
-  if (precision == cuda::Precision::bf16)
-    for (auto* values : {&qkv, &d_out})
-      for (float& v : *values) v = cuda::rounded_to_bf16(v);
-  core.set(qkv, d_out);
-  core.forward();
-  core.backward();
-  const std::vector<float> out = core.out(), d_qkv = core.d_qkv();
+/// \param d_qkv  may be empty, and d_out then too: nothing came back
+std::vector<ArrayError> core_errors(const cuda::CoreShape& s, std::span<const float> qkv,
+                                    std::span<const float> d_out, std::span<const float> out,
+                                    std::span<const float> d_qkv) {
+  const std::int64_t width = std::int64_t{s.heads} * s.size;
+  const std::vector<float> none(d_out.empty() ? out.size() : 0);
+  if (d_out.empty()) d_out = none;
   std::vector<ArrayError> errors{{"core", 0, false},
                                  {"core by queries", 0, true},
                                  {"core by keys", 0, true},
@@ -335,7 +329,7 @@ std::vector<ArrayError> compare_core(cuda::Core& core, const cuda::CoreShape& s,
     for (int h = 0; h < s.heads; ++h) {
       const PlainHead plain(qkv, d_out, s, e, h);
       const auto check = [&](std::size_t which, const std::vector<double>& want,
-                             const std::vector<float>& got, std::int64_t stride, std::int64_t col) {
+                             std::span<const float> got, std::int64_t stride, std::int64_t col) {
         const std::vector<float> a(want.begin(), want.end());
         std::vector<float> b;
         for (std::int64_t i = 0; i < s.nodes; ++i)
@@ -349,11 +343,44 @@ std::vector<ArrayError> compare_core(cuda::Core& core, const cuda::CoreShape& s,
       };
       const std::int64_t at = std::int64_t{h} * s.size;
       check(0, plain.out, out, width, at);
+      if (d_qkv.empty()) continue;
       check(1, plain.d_q, d_qkv, 3 * width, at);
       check(2, plain.d_k, d_qkv, 3 * width, width + at);
       check(3, plain.d_v, d_qkv, 3 * width, 2 * width + at);
     }
   return errors;
+}
+
+}  // namespace
+
+std::vector<ArrayError> compare_core(cuda::Core& core, const cuda::CoreShape& s,
+                                     cuda::Precision precision) {
+  const std::int64_t width = std::int64_t{s.heads} * s.size, rows = s.environments * s.nodes;
+  std::vector<float> qkv = normals(rows * 3 * width, 3), d_out = normals(rows * width, 4);
+  if (precision == cuda::Precision::bf16)
+    for (auto* values : {&qkv, &d_out})
+      for (float& v : *values) v = cuda::rounded_to_bf16(v);
+  core.set(qkv, d_out);
+  core.forward();
+  core.backward();
+  return core_errors(s, qkv, d_out, core.out(), core.d_qkv());
+}
+
+double error_of(const cuda::BenchRow& r) {
+  if (r.layers == 0) {
+    double most = 0;
+    const cuda::CoreShape s{1, r.nodes, r.heads, r.width / r.heads};
+    for (const ArrayError& e : core_errors(s, r.in, r.d_out, r.out, r.d_in))
+      most = std::max(most, e.error);
+    return most;
+  }
+  const Shape s = cuda::bench_shape();
+  const auto exact = attention::make_exact_engine(s);
+  const auto cache = exact->make_cache(1, r.nodes);
+  std::vector<float> h(r.out.size());
+  exact->forward(attention::initial_parameters(s, 1), {r.in.data(), r.nodes, s.features}, r.nodes,
+                 *cache, {h.data(), r.nodes, s.width}, {});
+  return error_by_rows(h, r.out, static_cast<std::size_t>(s.width));
 }
 
 namespace {

@@ -51,6 +51,10 @@ std::vector<cuda::CoreShape> core_shapes(bool large);
 std::vector<ArrayError> compare_core(cuda::Core& core, const cuda::CoreShape& shape,
                                      cuda::Precision precision);
 
+/// What a row of `cra bench cuda` has left behind, against the formulas in double: the largest
+/// error of the last environment, of a core the gradients' too.
+double error_of(const cuda::BenchRow& row);
+
 /// Largest error of compare_core() that is let pass: 1e-5 for fp32, 2e-2 for bf16.
 double allowed_of_core(cuda::Precision precision);
 /// Largest error of compare_engines() that is let pass. What passes an encoder is rounded at some

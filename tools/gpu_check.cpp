@@ -1,7 +1,6 @@
 // cra gpu-check: does the GPU compute what the formulas say?
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,12 +21,6 @@ constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf
 
 std::string name_of(Precision p) { return Choices<Precision>::names[static_cast<std::size_t>(p)]; }
 
-std::string rounded(double x) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1e", x);
-  return text.data();
-}
-
 /// The worst of what was compared, array by array, in the order of their first appearance.
 struct Worst {
   struct Entry {
@@ -44,8 +37,8 @@ struct Worst {
     Entry& worst = entries[e.name][static_cast<std::size_t>(p)];
     if (e.error >= worst.error) worst = {e.error, allowed, where};
     if (e.error > allowed)
-      faults.push_back(name_of(p) + ", " + e.name + ": " + rounded(e.error) + ", more than " +
-                       rounded(allowed) + ", with " + where);
+      faults.push_back(name_of(p) + ", " + e.name + ": " + scientific(e.error) + ", more than " +
+                       scientific(allowed) + ", with " + where);
   }
 };
 
@@ -110,7 +103,7 @@ int gpu_check(const Arguments& a) {
   std::vector<std::vector<std::string>> rows{{"worst error of", "fp32", "tf32", "bf16"}};
   for (const std::string& name : worst.order) {
     rows.push_back({name});
-    for (const Worst::Entry& e : worst.entries.at(name)) rows.back().push_back(rounded(e.error));
+    for (const Worst::Entry& e : worst.entries.at(name)) rows.back().push_back(scientific(e.error));
   }
   print("Checked: " + device + ", against double\n\n" + table(rows, "lrrr") + "\n");
   if (worst.faults.empty()) {

@@ -79,6 +79,13 @@ std::string short_fixed(double x, int decimals, bool sign) {
   return (minus ? "-" : sign ? "+" : "") + text;
 }
 
+std::string scientific(double x) {
+  std::array<char, 32> buffer{};
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), x,
+                                    std::chars_format::scientific, 1);
+  return {buffer.data(), result.ptr};
+}
+
 std::string shortest(double x) {
   std::array<char, 32> buffer{};
   const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), x);

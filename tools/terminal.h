@@ -35,6 +35,8 @@ std::string coloured(const std::string& text, Colour colour);
 std::string fixed(double x, int decimals);
 /// The same without the zero before the point: ".2293", "-.186"; "+.029" when `sign`.
 std::string short_fixed(double x, int decimals, bool sign = false);
+/// Two digits and a power of ten, as errors are told: "3.1e-06".
+std::string scientific(double x);
 /// Shortest form that reads back as the same number.
 std::string shortest(double x);
 /// A large count in words of three digits: "950", "1.15 M", "41.2 k".
