@@ -69,6 +69,17 @@ Lanes<T>& operator*=(Lanes<T>& a, const Lanes<T>& b) {
   return a = a * b;
 }
 
+/// One step of a matrix instruction for a row of 8 sums: sum[col] += a[k] b[k][col].
+///
+/// The units add `Together` exact products and the sum so far in one go: all are cut off below the
+/// last place of the largest, and so is the sum, toward zero (Fasi, Higham, Mikaitis and Pranesh,
+/// "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science 2021). This is the coarsest
+/// of the units described there, which keeps no bits below that place.
+template <int Together>
+void add_products(float (&sum)[8], const float* a, const float (*b)[8]);
+extern template void add_products<4>(float (&sum)[8], const float* a, const float (*b)[8]);
+extern template void add_products<8>(float (&sum)[8], const float* a, const float (*b)[8]);
+
 class HostWarp {
  public:
   using F = Lanes<float>;
@@ -226,49 +237,23 @@ class HostWarp {
 
  private:
   // Operands of a matrix instruction, put together from the lanes.
-  //
-  // The units add `Together` exact products and the sum so far in one go: all are cut off below the
-  // last place of the largest, and so is the sum, toward zero (Fasi, Higham, Mikaitis and Pranesh,
-  // "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science 2021). This is the coarsest
-  // of the units described there, which keeps no bits below that place.
   template <int K, int Together>
   struct Products {
     float a[16][K], b[K][8];
     void add_to(F (&c)[4]) const {
+      float sum[16][8];
+      each(c, [&](int row, int col, float& x) { sum[row][col] = x; });
+      for (int k = 0; k < K; k += Together)
+        for (int row = 0; row < 16; ++row) add_products<Together>(sum[row], a[row] + k, b + k);
+      each(c, [&](int row, int col, float& x) { x = sum[row][col]; });
+    }
+    template <class Fn>
+    static void each(F (&c)[4], Fn f) {
       for (int i = 0; i < kLanes; ++i)
-        for (int r = 0; r < 4; ++r) {
-          const int row = i / 4 + (r / 2) * 8, col = 2 * (i % 4) + r % 2;
-          float& sum = c[r].lane[static_cast<std::size_t>(i)];
-          for (int k = 0; k < K; k += Together) {
-            std::array<double, Together + 1> terms;
-            for (int j = 0; j < Together; ++j)
-              terms[static_cast<std::size_t>(j)] = double(a[row][k + j]) * double(b[k + j][col]);
-            terms[Together] = double(sum);
-            sum = cut_sum(terms);
-          }
-        }
+        for (int r = 0; r < 4; ++r)
+          f(i / 4 + (r / 2) * 8, 2 * (i % 4) + r % 2, c[r].lane[static_cast<std::size_t>(i)]);
     }
   };
-  template <std::size_t Count>
-  static float cut_sum(const std::array<double, Count>& terms) {
-    constexpr int kBias = 1023, kLeast = kBias - 126;  // of a double's exponent; a normal float's
-    constexpr int kPlaces = 24;
-    double plain = 0;
-    std::uint64_t largest = 0;  // of magnitudes, whose bits are in the order of their values
-    for (const double x : terms) {
-      plain += x;
-      largest = std::max(largest, std::bit_cast<std::uint64_t>(std::fabs(x)));
-    }
-    if (!std::isfinite(plain)) return static_cast<float>(plain);
-    const int exponent = std::max(static_cast<int>(largest >> 52), kLeast) - (kPlaces - 1);
-    const auto power = [](int e) { return std::bit_cast<double>(std::uint64_t(e) << 52); };
-    const double in_places = power(2 * kBias - exponent);
-    std::int64_t sum = 0;
-    for (const double x : terms) sum += static_cast<std::int64_t>(x * in_places);
-    const int more = std::bit_width(static_cast<std::uint64_t>(std::abs(sum))) - kPlaces;
-    if (more > 0) sum = sum / (std::int64_t{1} << more) * (std::int64_t{1} << more);
-    return static_cast<float>(double(sum) * power(exponent));
-  }
 
   static float part(std::uint32_t pair, int half) {
     return std::bit_cast<float>(half == 0 ? pair << 16 : pair & 0xffff0000u);
