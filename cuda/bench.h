@@ -8,7 +8,6 @@
 
 namespace cra::cuda {
 
-
 /// Numbers with about the spread of normed activations.
 inline std::vector<float> bench_numbers(std::int64_t count) {
   std::vector<float> values(static_cast<std::size_t>(count));

@@ -172,7 +172,8 @@ struct CoreBackwardKernel {
         weight.clear();
         d.clear();
         multiply_head<P, kTiles>(w, weight, s.q, at, (tile + j) * kTiles);
-        if constexpr (kTogether == 1) W::sync();  // there are no registers for both products at once
+        // There are registers for one product at a time.
+        if constexpr (kTogether == 1) W::sync();
         multiply_head<P, kTiles>(w, d, s.d_o, at + array, (tile + j) * kTiles);
         const auto node = pair_of(w) + 8 * (tile + j);
         CRA_UNROLL
@@ -250,7 +251,8 @@ struct CoreBackwardKernel {
         weight.clear();
         d.clear();
         multiply_head<P, kTiles>(w, weight, s.k, at, (tile + j) * kTiles);
-        if constexpr (kTogether == 1) W::sync();  // there are no registers for both products at once
+        // There are registers for one product at a time.
+        if constexpr (kTogether == 1) W::sync();
         multiply_head<P, kTiles>(w, d, s.v, at + array, (tile + j) * kTiles);
         const auto looker = pair_of(w) + 8 * (tile + j);
         const auto log_sum = W::load2(a.log_sum + rows, looker, looker < p.others);

@@ -1,5 +1,5 @@
-// cuda/engines.h: what is made for each way of making products. The kernels are the long part of the
-// build, so each way is compiled in a file of its own, from engines_made.h.
+// cuda/engines.h: what is made for each way of making products. The kernels are the long part of
+// the build, so each way is compiled in a file of its own, from engines_made.h.
 #pragma once
 
 #include <functional>
