@@ -59,9 +59,8 @@ int bench_cuda(const Arguments& a) {
     print(all.dump(2) + "\n");
     return 0;
   }
-  std::vector<std::vector<std::string>> rows{
-      {"what", "pass", "precision", "environments", "nodes", "us", "GB/s", "TFLOP/s", "Gexp/s",
-       "error"}};
+  std::vector<std::vector<std::string>> rows{{"what", "pass", "precision", "environments", "nodes",
+                                              "us", "GB/s", "TFLOP/s", "Gexp/s", "error"}};
   for (const cuda::BenchRow& r : report.rows) {
     const double us = median(r.us);
     rows.push_back({r.what, r.backward ? "both" : "forward", name_of(r.precision),
