@@ -140,6 +140,45 @@ TEST_CASE("matrix instructions: fragments of single numbers land where the PTX I
         }
 }
 
+TEST_CASE("matrix instructions: sums are cut off toward zero, as the units do it") {
+  const auto added = [](float so_far, float product) {
+    HostWarp::U a[4] = {0u, 0u, 0u, 0u}, b[2] = {0u, 0u};
+    a[0].lane[0] = std::bit_cast<std::uint32_t>(product);  // row 0, k 0
+    b[0].lane[0] = std::bit_cast<std::uint32_t>(1.f);      // k 0, column 0
+    HostWarp::F c[4] = {so_far, 0.f, 0.f, 0.f};
+    HostWarp::mma_tf32(c, a, b);
+    return c[0][0];
+  };
+  // 3/4 of a unit in the last place: rounding to nearest would make a whole one of it.
+  CHECK(added(1, 0x1.8p-24f) == 1);
+  CHECK(added(-1, -0x1.8p-24f) == -1);
+  CHECK(added(1, 0x1.8p-23f) == 1 + 0x1p-23f);
+  CHECK(added(1, -0x1p-25f) == 1);  // cut off before it is added
+  CHECK(added(0x1p-140f, 0) == 0x1p-140f);
+  CHECK(added(0x1.fffffep127f, 0x1p127f) == std::numeric_limits<float>::infinity());
+  CHECK(std::isnan(
+      added(std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity())));
+}
+
+TEST_CASE(
+    "products of tiles: fp32 keeps long sums of one sign, where a chain of instructions drifts") {
+  HostWarp w(0);
+  Tile<HostWarp> sum, chain;
+  sum.clear();
+  chain.clear();
+  double want = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto x = HostWarp::F(static_cast<float>(1 + 0.3 * std::sin(0.7 * i)));
+    const Left<HostWarp, Precision::fp32> left{{x, x, x, x}};
+    const Right<HostWarp, Precision::fp32> right{{x, x}};
+    multiply<Precision::fp32>(w, sum, left, right);
+    multiply_tf32(chain, left, right);
+    want += 8 * double(x[0]) * double(x[0]);
+  }
+  CHECK(std::abs(double(sum.x[0][0]) / want - 1) < 2e-6);
+  CHECK(double(chain.x[0][0]) / want - 1 < -1e-5);
+}
+
 TEST_CASE("products of tiles, in one instruction and in two") {
   for (const int k : {1, 2, 3, 8}) {
     CAPTURE(k);

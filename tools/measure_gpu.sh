@@ -50,6 +50,8 @@ step kernels "$cra" bench cuda
 step training "$cra" bench train --device cuda
 step training_bf16 "$cra" bench train --device cuda --precision bf16
 if [[ -n $python ]]; then
+  # Minutes on tiny shapes, before PyTorch compiles for an hour.
+  step pytorch_smoke "$python" tools/bench_cuda.py --smoke
   step pytorch "$python" tools/bench_cuda.py "$cra" --force
 else
   echo "measure_gpu: no interpreter with PyTorch given: the comparison is left out"
