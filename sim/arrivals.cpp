@@ -349,10 +349,13 @@ void add_arrivals(const Params& p, const Episode& episode, Inflow& in) {
     std::visit([&](const auto& kind) { add_part(kind, p, episode, index, in); }, part);
     ++index;
   }
-  add_noise(p.workload.noise, episode, in);
+  const std::size_t size = in.at(in.slots, 0);
   const double factor = work_factor(p.workload.level);
+  if (in.mean != nullptr)
+    for (std::size_t i = 0; i < size; ++i) in.mean[i] = (in.arrivals[i] + in.rate[i]) * factor;
+  add_noise(p.workload.noise, episode, in);
   if (factor != 1)
-    for (std::size_t i = 0; i < in.at(in.slots, 0); ++i) in.arrivals[i] *= factor;
+    for (std::size_t i = 0; i < size; ++i) in.arrivals[i] *= factor;
 }
 
 std::vector<double> mean_rate(const Params& p) {

@@ -14,6 +14,7 @@ struct Inflow {
   int slots, nodes;
   double* rate;
   double* arrivals;
+  double* mean = nullptr;  ///< where arrivals without noise go, if anybody wants them
   std::size_t at(std::int64_t t, int n) const { return static_cast<std::size_t>(t * nodes + n); }
 };
 

@@ -34,6 +34,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
   x.nodes = p.pool.nodes;
   const std::size_t size = x.at(count, 0);
   x.arrivals.assign(size, 0);
+  if (p.observation.noiseless) x.mean_arrivals.resize(size);
   x.availability.assign(size, 1);
   x.importance.resize(size);
   if (p.pool.has_progress()) x.keep.assign(size, 1);
@@ -51,6 +52,7 @@ Exogenous draw(const Params& p, std::uint64_t seed, EpisodeSet set, std::int64_t
     std::vector<double> rate(static_cast<std::size_t>(x.slots) * static_cast<std::size_t>(x.nodes),
                              0);
     Inflow in{x.slots, x.nodes, rate.data(), x.arrivals.data() + x.at(i, 0)};
+    if (!x.mean_arrivals.empty()) in.mean = x.mean_arrivals.data() + x.at(i, 0);
     add_arrivals(p, episode, in);
     if (deadline != nullptr) fill_young(*deadline, x, i);
     const std::size_t first_slot = x.at(i, 0);

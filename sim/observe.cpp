@@ -64,6 +64,8 @@ int each_of_several_resources(const Params& p) {
   return k > 1 ? k : 0;
 }
 
+int each_of_memory(const Params& p) { return p.observation.memory; }
+
 /// What tells a feature's secret: it is left out when one of these is hidden.
 using Tells = std::array<const char*, 3>;
 constexpr Tells kNothing{}, kBacklog{"backlog"}, kArrivals{"arrivals"}, kRate{"rate"},
@@ -134,6 +136,15 @@ const Feature kFeatures[] = {
     {"progress_scale", kNothing, with_progress, progress_scale},
     {"margin_ahead", kMargin, with_progress, [](S s) { return s.b.margin_ahead[s.i]; },
      [](S, double d, Pull& a) { a.margin_ahead += d; }},
+    {"arrivals_before_", kArrivals, each_of_memory,
+     [](S s) {
+       const std::size_t e = s.i / static_cast<std::size_t>(s.b.nodes);
+       return s.b.arrivals_before[(e * static_cast<std::size_t>(s.p.observation.memory) +
+                                   static_cast<std::size_t>(s.k)) *
+                                      static_cast<std::size_t>(s.b.nodes) +
+                                  static_cast<std::size_t>(s.n)] /
+              s.fair;
+     }},
     {"need_", kNothing, each_of_several_resources, [](S s) { return s.p.pool.need_of(s.n, s.k); }},
 };
 
@@ -174,6 +185,7 @@ std::vector<std::string> feature_names(const Params& p) {
     names.emplace_back(c.feature->name);
     if (c.feature->columns == each_of_several_resources)
       names.back() += p.pool.resources[static_cast<std::size_t>(c.k)].name;
+    if (c.feature->columns == each_of_memory) names.back() += std::to_string(c.k + 1);
   }
   return names;
 }

@@ -516,6 +516,9 @@ std::vector<Problem> resolve(Params& p, std::uint64_t seed) {
                                                           ", expected less than the period of " +
                                                           std::to_string(windows->period)});
   check_hidden(p.observation.hidden, problems);
+  if (p.observation.noiseless && p.observation.memory == 0)
+    problems.push_back({"observation.noiseless",
+                        "needs observation.memory, the number of slots that are shown so"});
   if (auto* follow = std::get_if<FollowCalendar>(&p.workload.calendar)) {
     resolver(follow->leader, "workload.calendar.leader");
     // Mean rates are known only when all else is right.

@@ -256,6 +256,8 @@ void fields(V& v, Cost& c) {
 struct Observation {
   bool arrivals_shown = false;
   int delay = 0;
+  int memory = 0;
+  bool noiseless = false;
   std::vector<std::string> hidden;
 };
 template <class V>
@@ -264,6 +266,11 @@ void fields(V& v, Observation& o) {
     "policies know the arrivals and the availability of the slot to come before they act");
   v("delay", o.delay, Range{0, 100000}, "slots",
     "how old the state is that policies see; the first slot's is seen until then");
+  v("memory", o.memory, Range{0, 64}, "slots",
+    "of how many slots before the network sees the arrivals one by one, besides averages");
+  v("noiseless", o.noiseless,
+    "these are shown without the noise, as only the simulator knows them: how far learning gets so "
+    "says what a better estimate of the load could bring; no real pool can be decided for with it");
   v("hidden", o.hidden,
     "what policies never see, of backlog, arrivals, importance, health, availability, progress, "
     "error, rate: they see its first value all the time, and the network has no such feature; what "

@@ -175,7 +175,8 @@ void work(const Params& p, const Exogenous& x, Batch& b, Slot& s) {
 }
 
 /// What the slot has shown: averages of arrivals, and which nodes were up.
-void remember(Batch& b, const Slot& s) {
+void remember(const Exogenous& x, Batch& b, const Slot& s) {
+  note_arrivals(x, s.env, b);
   for (int n = 0; n < b.nodes; ++n) {
     const std::size_t i = s.row + static_cast<std::size_t>(n);
     b.arrivals_last[i] = s.arrivals[n];
@@ -250,11 +251,24 @@ void step_env(const Params& p, const Exogenous& x, Batch& b, const double* decis
   leave(p, b, s);
   if (p.pool.shared_reserve() != nullptr) send_reserve(p, b, kept_share(p, decision), s);
   work(p, x, b, s);
-  remember(b, s);
+  remember(x, b, s);
   charge(p, b, s);
 }
 
 }  // namespace
+
+void note_arrivals(const double* arrivals, std::int64_t env, Batch& b) {
+  const std::int64_t width = std::ssize(b.arrivals_before) / b.envs;
+  if (width == 0) return;
+  const auto row = b.arrivals_before.begin() + env * width;
+  std::copy_backward(row, row + width - b.nodes, row + width);
+  std::copy_n(arrivals, b.nodes, row);
+}
+
+void note_arrivals(const Exogenous& x, std::int64_t env, Batch& b) {
+  const std::vector<double>& shown = x.mean_arrivals.empty() ? x.arrivals : x.mean_arrivals;
+  note_arrivals(shown.data() + x.at(b.episode[static_cast<std::size_t>(env)], b.slot), env, b);
+}
 
 void see(const Params& p, const Exogenous& x, Batch& b) {
   if (b.slot >= x.slots) return;  // past the end there is no slot to come; keep the last calendar
@@ -354,6 +368,8 @@ Batch reset(const Params& p, const Exogenous& x, std::vector<std::int64_t> episo
     std::copy(fair.begin(), fair.end(), b.rate.begin() + at);
     for (auto* average : {&b.arrivals_fast, &b.arrivals_slow, &b.arrivals_last})
       std::copy(b.base_rate.begin(), b.base_rate.end(), average->begin() + at);
+    for (int m = 0; m < p.observation.memory; ++m)
+      b.arrivals_before.insert(b.arrivals_before.end(), b.base_rate.begin(), b.base_rate.end());
   }
   see(p, x, b);
   return b;

@@ -4,6 +4,7 @@
 
 #include "sim/errors.h"
 #include "sim/gains.h"
+#include "sim/see.h"
 #include "sim/simd.h"
 
 namespace cra::sim {
@@ -115,6 +116,7 @@ void step_queue_rows(const QueueKernel& kernel, const QueuePool& pool, const Exo
     for (std::int64_t e = run; e < run + size; ++e) {
       const auto env = static_cast<std::size_t>(e);
       if (!x.health.empty() && !rows.last) hear(x, b, e);
+      note_arrivals(x, e, b);
       b.cost[env] = b.error_cost[env] + b.switching_cost[env];
     }
   }

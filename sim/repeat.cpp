@@ -6,7 +6,7 @@ namespace {
 
 using Column = std::vector<double> Batch::*;
 
-// Every column of a batch but base_rate, which all environments share.
+// Every column of a batch but base_rate, which all environments share, and arrivals_before.
 constexpr Column kPerNode[] = {
     &Batch::backlog,          &Batch::progress,      &Batch::rate,       &Batch::arrivals_fast,
     &Batch::arrivals_slow,    &Batch::arrivals_last, &Batch::importance, &Batch::error,
@@ -43,6 +43,8 @@ Batch repeat(const Batch& b, std::int64_t env, std::int64_t count) {
   out.base_rate = b.base_rate;
   out.episode.assign(static_cast<std::size_t>(count), b.episode[static_cast<std::size_t>(env)]);
   for (const Column column : kPerNode) out.*column = rows_of(b.*column, env, b.nodes, count);
+  out.arrivals_before =
+      rows_of(b.arrivals_before, env, std::ssize(b.arrivals_before) / b.envs, count);
   for (const Column column : kPerEnv) out.*column = rows_of(b.*column, env, 1, count);
   return out;
 }

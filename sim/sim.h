@@ -51,7 +51,9 @@ struct Exogenous {
   /// All nodes are up and importance is the same in all slots of an episode, so that nobody need
   /// look it up. Who changes one of them in episodes that were drawn must say so here.
   bool steady = false;
-  std::vector<double> arrivals;      ///< [I, T, N] work that arrives during the slot, >= 0 [wu]
+  std::vector<double> arrivals;  ///< [I, T, N] work that arrives during the slot, >= 0 [wu]
+  /// [I, T, N] the same without noise; empty unless observation.noiseless [wu]
+  std::vector<double> mean_arrivals;
   std::vector<double> availability;  ///< [I, T, N] share of the capacity that is up, in [0, 1]
   std::vector<double> importance;    ///< [I, T, N] weight of the error, >= 0
   std::vector<double> health;        ///< [I, T, N] noisy sign of wear; empty without failures
@@ -99,12 +101,14 @@ struct Batch {
   std::vector<double> arrivals_fast;  ///< [E, N] EWMA of arrivals, weight 0.5 [wu/slot]
   std::vector<double> arrivals_slow;  ///< [E, N] EWMA of arrivals, weight 0.1 [wu/slot]
   std::vector<double> arrivals_last;  ///< [E, N] arrivals of the slot before [wu]
-  std::vector<double> importance;     ///< [E, N] W of the slot to come (a calendar, known ahead)
-  std::vector<double> error;          ///< [E, N] eps at the end of the slot before
-  std::vector<double> availability;   ///< [E, N] as seen in the slot before, in [0, 1]
-  std::vector<double> down_slots;     ///< [E, N] slots a node has been down for, 0 when up
-  std::vector<double> health;         ///< [E, N] EWMA of the signal, weight 0.3; may be empty
-  std::vector<double> window;         ///< [E, N] slots to the next window; may be empty
+  /// [E, M, N] arrivals of the M = observation.memory slots before, the latest first [wu]
+  std::vector<double> arrivals_before;
+  std::vector<double> importance;    ///< [E, N] W of the slot to come (a calendar, known ahead)
+  std::vector<double> error;         ///< [E, N] eps at the end of the slot before
+  std::vector<double> availability;  ///< [E, N] as seen in the slot before, in [0, 1]
+  std::vector<double> down_slots;    ///< [E, N] slots a node has been down for, 0 when up
+  std::vector<double> health;        ///< [E, N] EWMA of the signal, weight 0.3; may be empty
+  std::vector<double> window;        ///< [E, N] slots to the next window; may be empty
   std::vector<double>
       arrivals_now;  ///< [E, N] work that the slot to come brings; may be empty [wu]
   std::vector<double> available_now;  ///< [E, N] and who is up in it; empty unless both are shown

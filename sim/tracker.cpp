@@ -191,12 +191,17 @@ std::vector<MeasuredField> measured_fields(const Params& p) {
 
 Tracker::Tracker(const Params& p) : params_(p), delay_(p.observation.delay) {
   params_.observation.delay = 0;
+  if (p.observation.noiseless)
+    throw Error(
+        "observation.noiseless: nobody can measure arrivals without their noise, so this "
+        "policy cannot decide outside the simulator");
 }
 
 /// What the slot that ended has left behind, as far as it was measured.
 void Tracker::take(const Measurement& m) {
   const Params& p = params_;
   Batch& b = batch_;
+  if (!m.arrivals.empty()) note_arrivals(m.arrivals.data(), 0, b);
   for (int n = 0; n < b.nodes; ++n) {
     const auto i = static_cast<std::size_t>(n);
     if (!m.arrivals.empty()) {

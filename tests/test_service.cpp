@@ -101,3 +101,50 @@ TEST_CASE("arrivals_shown: the slot to come is seen, and only that one") {
   p.observation.arrivals_shown = false;
   CHECK(reset(p, x, {0}).arrivals_now.empty());
 }
+
+TEST_CASE("memory: the slots before are seen one by one, the latest first") {
+  for (const bool noiseless : {false, true})
+    for (const bool plain : {true, false}) {  // both ways of the simulator
+      CAPTURE(noiseless);
+      CAPTURE(plain);
+      Params p = quiet_pool(2, 5, 0.5);
+      p.workload.noise = GammaNoise{4};
+      if (!plain) p.cost.use = 0.1;
+      p.observation.memory = 3;
+      p.observation.noiseless = noiseless;
+      must_resolve(p);
+      const Exogenous x = draw(p, 1, EpisodeSet::training, 0, 2);
+      REQUIRE(x.mean_arrivals.size() == (noiseless ? x.arrivals.size() : 0));
+      const std::vector<double>& shown = noiseless ? x.mean_arrivals : x.arrivals;
+      if (noiseless)
+        for (const double mean : shown) CHECK(mean == doctest::Approx(0.5));
+      const std::vector<std::string> names = feature_names(p);
+      const auto first = std::find(names.begin(), names.end(), "arrivals_before_1");
+      REQUIRE(names.end() - first >= 3);
+      CHECK(first[2] == "arrivals_before_3");
+      Batch b = reset(p, x, {0, 1, 1});
+      const std::vector<double> even(6, 1);
+      for (int t = 0; t < 5; ++t) {
+        std::vector<float> f(6 * static_cast<std::size_t>(feature_count(p)));
+        const View<float> features{f.data(), 6, feature_count(p)};
+        observe(p, b, features);
+        for (int e = 0; e < 3; ++e)
+          for (int n = 0; n < 2; ++n)
+            for (int ago = 1; ago <= 3; ++ago) {
+              const std::size_t at = x.at(e == 0 ? 0 : 1, t - ago) + static_cast<std::size_t>(n);
+              const double want = t < ago ? b.base_rate[static_cast<std::size_t>(n)] : shown[at];
+              const float* const row = features.row(2 * e + n);
+              CHECK(row[first - names.begin() + ago - 1] ==
+                    static_cast<float>(want / (p.pool.budget / 2)));
+            }
+        std::vector<double> last(b.arrivals_before.end() - 6, b.arrivals_before.end());
+        last.resize(12);
+        std::copy_n(last.begin(), 6, last.begin() + 6);
+        CHECK(repeat(b, 2, 2).arrivals_before == last);
+        step(p, x, b, {even.data(), 3, 2});
+      }
+    }
+  Params p = quiet_pool(2, 5, 0.5);
+  p.observation.noiseless = true;
+  CHECK(sim::resolve(p, 1).size() == 1);
+}

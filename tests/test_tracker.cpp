@@ -91,6 +91,7 @@ TEST_CASE("tracker: told what is measured, it shows what Sight shows of the simu
   deadline.slots.given = 4.0;
   pools.back().errors = deadline;
   pools.back().workload.abandonment = 0;
+  for (std::size_t i = 0; i < 3; ++i) pools[i].observation.memory = 3;
   for (Params& p : pools) {
     must_resolve(p);
     const Exogenous x = draw(p, 3, EpisodeSet::training, 0, 1);
@@ -106,10 +107,11 @@ TEST_CASE("tracker: told what is measured, it shows what Sight shows of the simu
       CHECK(seen.slot == expected.slot);
       using B = Batch;
       for (const auto column :
-           {&B::backlog, &B::progress, &B::rate, &B::arrivals_fast, &B::arrivals_slow,
-            &B::arrivals_last, &B::importance, &B::error, &B::availability, &B::down_slots,
-            &B::health, &B::window, &B::arrivals_now, &B::available_now, &B::margin,
-            &B::margin_ahead, &B::importance_ahead, &B::young, &B::base_rate}) {
+           {&B::backlog,          &B::progress,      &B::rate,       &B::arrivals_fast,
+            &B::arrivals_slow,    &B::arrivals_last, &B::importance, &B::error,
+            &B::availability,     &B::down_slots,    &B::health,     &B::window,
+            &B::arrivals_now,     &B::available_now, &B::margin,     &B::margin_ahead,
+            &B::importance_ahead, &B::young,         &B::base_rate,  &B::arrivals_before}) {
         const Doubles &found = seen.*column, &wanted = expected.*column;
         REQUIRE(found.size() == wanted.size());
         // A few roundings: the fast path for plain queues divides by other numbers.
@@ -124,6 +126,14 @@ TEST_CASE("tracker: told what is measured, it shows what Sight shows of the simu
         CHECK(c.grant[n] == doctest::Approx(b.grant[n]).epsilon(1e-13));
     }
   }
+}
+
+TEST_CASE("tracker: what only the simulator knows cannot be tracked") {
+  Params p = busy_ring(kNodes, kSlots);
+  p.observation.memory = 2;
+  p.observation.noiseless = true;
+  must_resolve(p);
+  CHECK_THROWS_WITH_AS(Tracker{p}, doctest::Contains("observation.noiseless"), Error);
 }
 
 TEST_CASE("tracker: what is wrong is named, and changes nothing") {
