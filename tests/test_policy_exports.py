@@ -68,6 +68,7 @@ CASES = {
     "per_resource": ["pool={nodes: 5, action: per_resource, lag: 0.3, resources: [{name: a, need: "
                      "[1, 2, 1, 2, 1], budget: 5}, {name: b, need: 1, budget: 4}]}"],
     "evolution": ["agent.learner=es"],
+    "memory": ["observation.memory=3", "attention.layers=2"],
 }
 FIXED = {"static", "random", "shuffled", "induced_static", "induced_random", "induced_shuffled"}
 BASES = {"none", "dirichlet"}  # start from equal shares: nothing more to tell
@@ -248,17 +249,19 @@ class Exports(unittest.TestCase):
 
     def test_features_are_what_is_written(self):
         """By the table of FORMAT.md, in NumPy."""
-        out = self.learn("multihead", CASES["multihead"])
+        out = self.learn("memory", CASES["memory"])
         with h5py.File(self.folder / out) as file:
             node = {k: v[()] for k, v in file["node"].items()}
         fair, n = node["budgets"][0] / 5, np.arange(5)
         rng = np.random.default_rng(3)
         fast = slow = node["base_rate"]
+        before = [node["base_rate"]] * 3
         lines, wanted = [], []
         for t in range(6):
             x = {k: rng.exponential(1, 5) for k in ("arrivals", "backlog", "rate", "error")}
             lines.append(json.dumps({k: v.tolist() for k, v in x.items()}))
             fast, slow = fast + 0.5 * (x["arrivals"] - fast), slow + 0.1 * (x["arrivals"] - slow)
+            before = [x["arrivals"], *before[:2]]
             z = x["backlog"] / node["error_scale"]
             one = np.ones(5)
             wanted.append(np.stack([
@@ -266,7 +269,8 @@ class Exports(unittest.TestCase):
                 slow / fair, x["arrivals"] / fair, one, node["base_rate"] / fair, x["error"],
                 z * (2 + z) / (1 + z)**2 / node["error_scale"] * node["budgets"][0] / node["needs"][:, 0],
                 x["backlog"].mean() * one, fast.mean() / fair * one, slow.mean() / fair * one,
-                np.cos(2 * np.pi * n / 5), np.sin(2 * np.pi * n / 5)], axis=1))
+                np.cos(2 * np.pi * n / 5), np.sin(2 * np.pi * n / 5),
+                *(a / fair for a in before)], axis=1))
         text = self.call("decide", "--policy", out, "--features", lines="\n".join(lines) + "\n").stdout
         found = [json.loads(line) for line in text.splitlines()]
         np.testing.assert_allclose([a["features"] for a in found], wanted, rtol=1e-6, atol=1e-7)  # float
