@@ -112,7 +112,7 @@ void fields(V& v, GroupPpo& k) {
 /// Advantages are compared with those of the other replicas, as in `reinforce`: the critic has to
 /// tell replicas apart, not to predict the input that they share.
 struct Critic {
-  double trace = 0.9;
+  double trace = 0.97;  // burst_reserve, 100 updates: cost .245, with .9 .335
   double value_weight = 0.5;
 };
 template <class V>
