@@ -269,8 +269,9 @@ void fields(V& v, Observation& o) {
   v("memory", o.memory, Range{0, 64}, "slots",
     "of how many slots before the network sees the arrivals one by one, besides averages");
   v("noiseless", o.noiseless,
-    "these are shown without the noise, as only the simulator knows them: how far learning gets so "
-    "says what a better estimate of the load could bring; no real pool can be decided for with it");
+    "these are shown without workload.noise, as only the simulator knows them: how far learning "
+    "gets so says what a better estimate of the load could bring; no real pool can be decided for "
+    "with it");
   v("hidden", o.hidden,
     "what policies never see, of backlog, arrivals, importance, health, availability, progress, "
     "error, rate: they see its first value all the time, and the network has no such feature; what "

@@ -52,7 +52,7 @@ struct Exogenous {
   /// look it up. Who changes one of them in episodes that were drawn must say so here.
   bool steady = false;
   std::vector<double> arrivals;  ///< [I, T, N] work that arrives during the slot, >= 0 [wu]
-  /// [I, T, N] the same without noise; empty unless observation.noiseless [wu]
+  /// [I, T, N] the same without workload.noise; empty unless observation.noiseless [wu]
   std::vector<double> mean_arrivals;
   std::vector<double> availability;  ///< [I, T, N] share of the capacity that is up, in [0, 1]
   std::vector<double> importance;    ///< [I, T, N] weight of the error, >= 0

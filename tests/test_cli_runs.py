@@ -157,6 +157,15 @@ class Runs(unittest.TestCase):
             with h5py.File(self.path(f"{learner}.h5")) as file:
                 self.assertEqual(file["policy/base"][()].decode(), base)
 
+    def test_a_gpu_that_is_missing_is_told_before_anything_else(self):
+        doctor = self.call("doctor", "--json").stdout
+        if json.loads(doctor)["gpus"] != "none":
+            self.skipTest("there is one")
+        for words in (("run", TINY), ("evaluate", TINY, "--policy", "uniform")):
+            said = self.call(*words, "--out", "g.h5", "--device", "cuda", code=1).stderr
+            self.assertIn("use --device cpu", said)
+            self.assertFalse(os.path.exists(self.path("g.h5")))
+
     # ---- kill, stop, resume ------------------------------------------------------------
 
     def test_killed_at_random_moments_and_resumed(self):

@@ -108,8 +108,8 @@ ColumnResult evaluate_column(const Arguments& a, const Column& c, const Wanted& 
   const scenarios::Settings& s = c.scenario.settings;
   Circumstances about{a.words, run_digest(c.scenario), now_utc()};
   about.threads = set_threads(a);
-  about.device = device_text(a);
   const agents::EngineFactory engine = choose_engine(a, s);
+  about.device = device_text(a);  // now that it is known to be there
   std::vector<Candidate> all;
   for (const Stored& from : stored)
     all.push_back(

@@ -346,8 +346,8 @@ int run(const Arguments& a) {
 
   Circumstances about{a.words, run_digest(scenario), now_utc()};
   about.threads = set_threads(a);
-  about.device = device_text(a);
   const agents::EngineFactory engine = choose_engine(a, s);
+  about.device = device_text(a);  // now that it is known to be there
   if (a.force) results::remove_checkpoint(out.checkpoint);
   std::optional<Checkpoint> from = find_checkpoint(a, scenario, out.checkpoint, about.digest);
   if (!from && a.resume) {
